@@ -1,0 +1,87 @@
+"""Field by field comparison of a row's own text with its document.
+
+Deliberately not the code that renders documents: a rendering mistake must show up here. The row
+comes as the database's text output, the document as the engine returned it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from airflow_provider_logmigrate.core.stream import Column, ColumnKind, JsonMode, StreamShape
+
+_SHOWN = 80
+
+
+class RowComparer:
+    """Compares rows and documents of one stream.
+
+    :param shape: the stream and its columns.
+    """
+
+    def __init__(self, shape: StreamShape) -> None:
+        self._columns = shape.columns
+
+    def differences(
+        self, row: Mapping[str, str | None], document: Mapping[str, Any]
+    ) -> Iterator[str]:
+        """One sentence per column whose value isn't the row's.
+
+        Types count: the number 1 isn't the text "1".
+        """
+        for column in self._columns:
+            value = document.get(column.name)
+            text = row[column.name]
+            if column.name not in document or not _same(column, text, value):
+                yield f"{column.name}: row has {_shown(text)}, document has {_shown(value)}"
+
+
+def _same(column: Column, text: str | None, value: Any) -> bool:
+    if text is None or value is None:
+        return text is None and value is None
+    if column.kind is ColumnKind.JSON and column.json_mode is not JsonMode.TEXT:
+        return _same_json(text, value)
+    if column.kind is ColumnKind.BOOLEAN:
+        return value is (text in ("t", "true"))
+    if column.kind in (ColumnKind.INTEGER, ColumnKind.FLOAT, ColumnKind.DECIMAL):
+        return _same_number(text, value)
+    if column.kind in (ColumnKind.TIMESTAMP, ColumnKind.TIMESTAMP_TZ):
+        return isinstance(value, str) and _instant(value) == _instant(text)
+    return isinstance(value, str) and value == text
+
+
+def _same_number(text: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return value == text and text in ("NaN", "Infinity", "-Infinity")
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return False
+    try:
+        return Decimal(text) == Decimal(str(value))
+    except InvalidOperation:
+        return False
+
+
+def _instant(text: str) -> str:
+    """A timestamp's text in one spelling: both sides print UTC with up to six digits."""
+    text = text.replace("T", " ", 1)
+    for zone in ("+00:00", "+00", "Z"):  # in front of " BC", where there is one
+        if zone in text:
+            return text.replace(zone, "", 1)
+    return text
+
+
+def _same_json(text: str, value: Any) -> bool:
+    """Equal as JSON values; text that isn't valid JSON is kept under ``_raw``."""
+    try:
+        parsed = json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return bool(value == {"_raw": text})
+    return bool(parsed == value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"

@@ -1,0 +1,65 @@
+"""Hourly fingerprint buckets and their comparison.
+
+Each row has a 64-bit fingerprint, cut into two 32-bit halves that both sides can sum. The engine
+sums in doubles, which are exact up to 2**53: so a bucket is exact up to 2**21 rows; above that
+the comparison lists the bucket's ids instead of trusting the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+EXACT_BUCKET_ROWS = 2**21
+"""Most rows whose 32-bit halves add up exactly in a double (2**53 / 2**32)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One hour of event time: row count and the sums of both fingerprint halves."""
+
+    count: int
+    high: int
+    low: int
+
+    def __add__(self, other: Bucket) -> Bucket:
+        return Bucket(self.count + other.count, self.high + other.high, self.low + other.low)
+
+
+EMPTY = Bucket(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One side of a unit.
+
+    :param buckets: by the hour's start (UTC).
+    :param held_back: rows of the source that aren't settled; 0 for a target.
+    :param pending: source rows younger than the settle lag; 0 for a target.
+    :param outside: documents without a usable event time; 0 for a source.
+    :param max_event_time: youngest settled row, the unit's real age.
+    """
+
+    buckets: Mapping[datetime, Bucket] = field(default_factory=dict)
+    held_back: int = 0
+    pending: int = 0
+    outside: int = 0
+    max_event_time: datetime | None = None
+
+    @property
+    def total(self) -> Bucket:
+        """Sum over all hours."""
+        total = EMPTY
+        for bucket in self.buckets.values():
+            total = total + bucket
+        return total
+
+
+def differing_hours(source: Summary, target: Summary) -> Iterator[datetime]:
+    """Hours whose ids must be listed, oldest first: sums differ or are too big to be exact."""
+    for hour in sorted(source.buckets.keys() | target.buckets.keys()):
+        left = source.buckets.get(hour, EMPTY)
+        right = target.buckets.get(hour, EMPTY)
+        if left != right or left.count > EXACT_BUCKET_ROWS:
+            yield hour

@@ -1,0 +1,222 @@
+"""The ports between the core and the outside: what a source, a target and a journal must do.
+
+Any source pairs with any target. What a store can't do is a declared capability that planning
+checks, not a failure at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from airflow_provider_logmigrate.core.checkpoint import Counters, Cursor
+from airflow_provider_logmigrate.core.chunk import Chunk
+from airflow_provider_logmigrate.core.clock import Stop
+from airflow_provider_logmigrate.core.fingerprint import Summary
+from airflow_provider_logmigrate.core.plan import Estimate, UnitPlan
+from airflow_provider_logmigrate.core.progress import Progress
+from airflow_provider_logmigrate.core.unit import Period
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """Half-open range of event time inside a unit, UTC."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """What to read of a unit.
+
+    :param ranges: parts of the unit, in order; the whole period for a first copy, differing
+        hours for a repair.
+    :param after: resume behind this row.
+    :param repair: the ranges are differing hours: every row must be found, also those that a
+        strategy which follows parents can't see.
+    """
+
+    plan: UnitPlan
+    ranges: tuple[TimeRange, ...]
+    after: Cursor | None = None
+    repair: bool = False
+
+
+class Framing(Protocol):
+    """How a target wants a document framed."""
+
+    def prefix(self, version: int) -> bytes:
+        """Bytes before a document, with one ``%b`` for the key as a quoted JSON string.
+
+        :param version: of the page that is being read, in microseconds since 1970.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPrint:
+    """Key and fingerprint halves of one row, as both sides list them."""
+
+    key: str
+    high: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFinding:
+    """Something odd found while reading, which is reported but stops nothing.
+
+    :param kind: for example ``offload_missing``.
+    """
+
+    kind: str
+    key: str
+    detail: str
+
+
+class Source(Protocol):
+    """A store that rows are read from."""
+
+    def survey(
+        self, stream: str, tenant: str, periods: Sequence[Period]
+    ) -> Mapping[Period, Estimate]:
+        """Rows and bytes of a tenant's periods, in one pass; periods without rows are left out."""
+
+    def read(
+        self,
+        request: ReadRequest,
+        *,
+        framing: Framing,
+        emit: Callable[[Chunk], None],
+        report: Callable[[SourceFinding], None],
+        stop: Stop,
+    ) -> None:
+        """Push chunks in order of the cursor until the ranges are exhausted.
+
+        No transaction outlives a page. Returns only when everything was emitted.
+
+        :raises SourceUnavailable: an outage, after bounded retries.
+        """
+
+    def summarise(self, plan: UnitPlan, *, upper: datetime) -> Summary:
+        """Hourly buckets of the settled rows before ``upper``, in one pass."""
+
+    def keys(self, plan: UnitPlan, *, hour: datetime, upper: datetime) -> Iterator[KeyPrint]:
+        """Keys and fingerprints of one hour's settled rows, ordered by the key's bytes."""
+
+    def rows(
+        self, plan: UnitPlan, keys: Sequence[str]
+    ) -> Iterator[tuple[str, Mapping[str, str | None]]]:
+        """Rows by key as the database's own text, column by column, for the deep sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One document the target will never take as it is."""
+
+    key: str
+    status: int
+    kind: str
+    reason: str
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """Outcome of one chunk: every document is in one of the counts.
+
+    :param superseded: of the acknowledged ones, those where the target holds a newer version.
+    :param note: why it took long (retries, pressure), empty otherwise.
+    """
+
+    acknowledged: int
+    rejected: tuple[Rejected, ...] = ()
+    superseded: int = 0
+    note: str = ""
+
+
+class Target(Framing, Protocol):
+    """A store that documents are written to."""
+
+    def prepare(self, plan: UnitPlan) -> None:
+        """Make the unit's index ready for a load; recorded, so that :meth:`finish` undoes it.
+
+        Idempotent. :raises IndexConflict: the name is taken by something that isn't ours.
+        """
+
+    def write(self, plan: UnitPlan, chunk: Chunk, *, stop: Stop) -> WriteResult:
+        """Write one chunk; called from several threads at once. Idempotent.
+
+        Returns when every document is acknowledged or rejected.
+
+        :raises TargetUnavailable: after bounded retries.
+        :raises TargetBlocked: the engine refuses writes altogether.
+        """
+
+    def finish(self, plan: UnitPlan) -> None:
+        """Give the index its serving settings and make everything visible. Idempotent."""
+
+    def summarise(self, plan: UnitPlan) -> Summary:
+        """Hourly buckets of everything the unit's index holds, in one request."""
+
+    def keys(self, plan: UnitPlan, *, hour: datetime) -> Iterator[KeyPrint]:
+        """Ids and fingerprints of one hour's documents, ordered by the id's bytes."""
+
+    def sample(self, plan: UnitPlan, *, size: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
+        """Random documents: (id, source document)."""
+
+
+class Journal(Protocol):
+    """Where an attempt keeps what must survive it. Every call may raise ``Fenced``."""
+
+    def dead_letters(self, plan: UnitPlan, rejected: Sequence[Rejected]) -> None:
+        """Keep rejected documents; returns when they are durable. Idempotent per key."""
+
+    def findings(self, plan: UnitPlan, found: Sequence[SourceFinding]) -> None:
+        """Keep findings of the read; idempotent."""
+
+    def checkpoint(
+        self,
+        plan: UnitPlan,
+        *,
+        cursor: Cursor | None,
+        counters: Counters,
+        upper: datetime,
+        copied: bool,
+    ) -> None:
+        """Keep the position; returns when it is durable."""
+
+    def progress(self, progress: Progress) -> None:
+        """Show the state to people."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyLimits:
+    """Bounds of one copy.
+
+    :param in_flight: bulks sent at the same time; two or three fill one node.
+    :param chunk_bytes: size of a bulk body.
+    :param checkpoint_seconds: at most this much copying is read again after a kill.
+    :param max_rejected: dead letters per unit before the copy stops.
+    :param max_rejected_share: share of rejected documents before the copy stops...
+    :param share_after: ...once this many documents were tried.
+    """
+
+    in_flight: int = 2
+    chunk_bytes: int = 4 << 20
+    checkpoint_seconds: float = 2.0
+    progress_seconds: float = 5.0
+    max_rejected: int = 1000
+    max_rejected_share: float = 0.5
+    share_after: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOutcome:
+    """What one attempt did to a unit."""
+
+    counters: Counters
+    resumed_from: Cursor | None = None
+    findings: tuple[SourceFinding, ...] = field(default_factory=tuple)
