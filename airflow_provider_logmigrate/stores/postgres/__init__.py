@@ -1,0 +1,3 @@
+"""PostgreSQL as a source: preflight, read strategies, summaries. No row ever becomes a dictionary
+on the copy path, and no transaction outlives a page.
+"""

@@ -1,0 +1,181 @@
+"""From COPY's bytes to framed documents: one ``write`` call per row, bytes in, bytes out.
+
+COPY's csv format with 0x01 as the quote and 0x02 as the delimiter needs no unescaping: JSON text
+can't hold these bytes, so only a raw field with LF, CR, 0x01, 0x02 or the bare word ``null`` is
+quoted, and 0x01 in the row tells.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import msgspec
+
+from airflow_provider_logmigrate.core.checkpoint import Cursor
+from airflow_provider_logmigrate.core.chunk import Chunker
+from airflow_provider_logmigrate.core.ports import Framing, SourceFinding
+from airflow_provider_logmigrate.core.stream import ColumnKind, JsonMode
+from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
+
+QUOTE, DELIMITER, NULL = b"\x01", b"\x02", b"null"
+COPY_OPTIONS = "(FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02', NULL 'null')"
+
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+
+Resolve = Callable[[str, bytes], bytes]
+"""(row key, JSON list of offloaded columns) -> bytes of further JSON members, ``,"a":...``."""
+
+
+class RowRenderer:
+    """The file-like object that COPY writes into.
+
+    Each field is one JSON value by construction (PostgreSQL quoted it) or is checked here, so no
+    value can add a field or a bulk action. Columns in ``object`` or ``flat_object`` mode that
+    aren't valid JSON become ``{"_raw": text}`` (Python's NaN and Infinity become null), and that
+    is reported.
+
+    :param rows: SQL of the stream.
+    :param framing: of the target.
+    :param chunker: receives the documents.
+    :param resolve: fetches offloaded content, if the stream has any.
+    :param report: receives findings.
+    """
+
+    def __init__(
+        self,
+        rows: RowSql,
+        *,
+        framing: Framing,
+        chunker: Chunker,
+        resolve: Resolve | None,
+        report: Callable[[SourceFinding], None],
+    ) -> None:
+        self._rows = rows
+        self._framing = framing
+        self._chunker = chunker
+        self._resolve = resolve
+        self._report = report
+        columns = rows.shape.columns
+        key = rows.shape.column(rows.stream.key)
+        self._key_slot = b'"%b"' if rows.is_plain(key) else b"%b"
+        self._key_quoted = not rows.is_plain(key)
+        members = []
+        for column in columns:
+            slot = b'"%b"' if rows.is_plain(column) else b"%b"
+            members.append(json.dumps(column.name).encode().replace(b"%", b"%%") + b":" + slot)
+        self._body = b"{" + b",".join(members) + b',"logmigrate":{"high":%d,"low":%d}%b}\n'
+        self._lead = 3 if resolve else 2
+        names = [column.name for column in columns]
+        self._event_at = self._lead + names.index(rows.stream.event_time)
+        self._json = [
+            (self._lead + position, column.name)
+            for position, column in enumerate(columns)
+            if column.kind is ColumnKind.JSON and column.json_mode is not JsonMode.TEXT
+        ]
+        self._template = b""
+        self._cuts = True
+        self.rows_seen = 0
+        self.last: Cursor | None = None
+
+    def begin_page(self, *, version: int, cut_anywhere: bool = True) -> None:
+        """Set the version of the documents that follow.
+
+        :param version: time of the read in microseconds since 1970.
+        :param cut_anywhere: every row is a position to resume from; otherwise chunks carry no
+            cursor until :meth:`end_batch`.
+        """
+        prefix = self._framing.prefix(version).replace(b"%b", self._key_slot)
+        self._template = prefix + self._body
+        self._cuts = cut_anywhere
+
+    def end_batch(self, cursor: Cursor) -> None:
+        """Everything so far is behind ``cursor``: hand it over."""
+        self._chunker.cut(cursor)
+
+    def finish(self) -> None:
+        """Hand over the rest."""
+        self._chunker.cut(self.last if self._cuts else None)
+
+    def write(self, row: bytes) -> None:
+        """Take one row; COPY's protocol sends exactly one per call."""
+        fields = row[:-1].split(DELIMITER) if QUOTE not in row else unquote(row)
+        key = fields[0]
+        if self._json:
+            self._check_json(fields)
+        lead = self._lead
+        more = b""
+        if lead == 3 and fields[2] != NULL and self._resolve is not None:
+            more = self._resolve(self._text(key), fields[2])
+        print_ = fields[1]
+        document = self._template % (
+            key,
+            *fields[lead:],
+            int(print_[:8], 16),
+            int(print_[8:16], 16),
+            more,
+        )
+        self.rows_seen += 1
+        text_key = self._text(key)
+        if self._cuts:
+            self.last = Cursor(fields[self._event_at][1:-1].decode(), text_key)
+        if self._chunker.add(document, text_key):
+            self._chunker.cut(self.last if self._cuts else None)
+
+    def _text(self, key: bytes) -> str:
+        return str(json.loads(key)) if self._key_quoted else key.decode()
+
+    def _check_json(self, fields: list[bytes]) -> None:
+        for position, name in self._json:
+            value = fields[position]
+            if value == NULL:
+                continue
+            try:
+                _check(value)
+            except (msgspec.DecodeError, RecursionError):
+                fields[position] = _repair(value)
+                self._report(
+                    SourceFinding(
+                        "json_repaired",
+                        self._text(fields[0]),
+                        f"column {name} isn't valid JSON: kept under _raw, or its NaN as null",
+                    )
+                )
+            else:
+                if b"\n" in value or b"\r" in value:  # whitespace, but it would break the framing
+                    fields[position] = value.replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+def _repair(value: bytes) -> bytes:
+    text = value.decode()
+    try:
+        parsed = json.loads(text, parse_constant=lambda _: None)
+        repaired = json.dumps(parsed, ensure_ascii=True).encode()
+    except (ValueError, RecursionError):
+        return json.dumps({"_raw": text}, ensure_ascii=True).encode()
+    try:
+        _check(repaired)
+    except (msgspec.DecodeError, RecursionError):
+        return json.dumps({"_raw": text}, ensure_ascii=True).encode()
+    return repaired
+
+
+def unquote(row: bytes) -> list[bytes]:
+    """Split a row in which at least one field is quoted."""
+    fields: list[bytes] = []
+    position, row = 0, row[:-1] + DELIMITER
+    while position < len(row):
+        if row[position : position + 1] != QUOTE:
+            end = row.index(DELIMITER, position)
+            fields.append(row[position:end])
+            position = end + 1
+            continue
+        end = position + 1
+        while True:
+            end = row.index(QUOTE, end)
+            if row[end + 1 : end + 2] != QUOTE:
+                break
+            end += 2
+        fields.append(row[position + 1 : end].replace(QUOTE + QUOTE, QUOTE))
+        position = end + 2
+    return fields

@@ -1,0 +1,218 @@
+"""Connections to a PostgreSQL source, and what its errors mean."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import psycopg2
+from psycopg2 import errors as pg
+from psycopg2.extensions import connection as PgConnection
+
+from airflow_provider_logmigrate.core.backoff import Backoff
+from airflow_provider_logmigrate.core.clock import Stop
+from airflow_provider_logmigrate.core.errors import (
+    ConnectionInvalid,
+    LogMigrateError,
+    SourceUnavailable,
+    SourceUnsuitable,
+)
+
+T = TypeVar("T")
+
+_TEXT_FORMS = {
+    # Text output decides documents and fingerprints: both sides of every comparison pin it.
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "jit": "off",
+}
+PAGE_PLAN = {"enable_sort": "off", "enable_bitmapscan": "off", "enable_seqscan": "off"}
+"""Keeps page queries on their index: the planner otherwise sorts the whole rest of the range for
+each page (measured: 2 to 8 times slower)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresEndpoint:
+    """Where a source is. The password stays out of ``repr``.
+
+    :param options: further libpq parameters (sslmode, sslrootcert, ...).
+    :param statement_timeout: seconds any single statement may take.
+    :param label: what errors call this source, for example the Airflow connection id.
+    """
+
+    host: str
+    port: int
+    user: str
+    dbname: str
+    password: str | None = field(default=None, repr=False)
+    options: Mapping[str, str] = field(default_factory=dict)
+    statement_timeout: float = 300.0
+    connect_timeout: float = 10.0
+    label: str = "postgres"
+
+
+class Session:
+    """One connection that is opened when needed and opened again after it broke."""
+
+    def __init__(
+        self,
+        *,
+        connect: Callable[[], PgConnection],
+        explain: Callable[[psycopg2.Error], LogMigrateError],
+        delays: Callable[[], Iterator[float]],
+        stop: Stop,
+        label: str,
+    ) -> None:
+        self._connect, self._explain, self._delays = connect, explain, delays
+        self._stop, self._label = stop, label
+        self._connection: PgConnection | None = None
+
+    def run(self, work: Callable[[PgConnection], T]) -> T:
+        """Run ``work``; again, after a delay, when the failure passes.
+
+        ``work`` must be repeatable: it is started anew after a lost connection or a query that a
+        read replica cancelled.
+
+        :raises SourceUnavailable: the retries are used up.
+        """
+        delays = self._delays()
+        while True:
+            try:
+                return self._once(work)
+            except SourceUnavailable:
+                self.close()
+                delay = next(delays, None)
+                if delay is None:
+                    raise
+            self._stop.wait(delay, self._label)
+
+    def _once(self, work: Callable[[PgConnection], T]) -> T:
+        if self._connection is None:
+            self._connection = self._connect()
+        try:
+            return work(self._connection)
+        except psycopg2.Error as error:
+            raise self._explain(error) from error
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class Sessions:
+    """Opens connections to one source and retries what passes by itself.
+
+    :param rng: jitter of retry delays.
+    """
+
+    def __init__(
+        self,
+        endpoint: PostgresEndpoint,
+        *,
+        backoff: Backoff | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self._backoff = backoff or Backoff(attempts=4, first=0.5, cap=15)
+        self._rng = rng or random.Random()  # noqa: S311 - jitter
+
+    @contextmanager
+    def open(self, settings: Mapping[str, str] | None = None) -> Iterator[PgConnection]:
+        """A connection in autocommit mode, closed at the end; driver errors become ours."""
+        connection = self._connect(settings or {})
+        try:
+            yield connection
+        except psycopg2.Error as error:
+            raise self.explain(error) from error
+        finally:
+            connection.close()
+
+    def run(self, work: Callable[[PgConnection], T]) -> T:
+        """Run ``work`` on a connection of its own; see :meth:`Session.run`."""
+        with self.session() as session:
+            return session.run(work)
+
+    @contextmanager
+    def session(
+        self, settings: Mapping[str, str] | None = None, *, stop: Stop | None = None
+    ) -> Iterator[Session]:
+        """One connection for many short statements, opened again when it breaks."""
+        delays = self._backoff
+        session = Session(
+            connect=lambda: self._connect(settings or {}),
+            explain=self.explain,
+            delays=lambda: delays.delays(self._rng),
+            stop=stop or Stop(),
+            label=self.endpoint.label,
+        )
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def _connect(self, settings: Mapping[str, str]) -> PgConnection:
+        end = self.endpoint
+        pinned = _TEXT_FORMS | {
+            "statement_timeout": str(int(end.statement_timeout * 1000)),
+            **settings,
+        }
+        parameters: dict[str, Any] = {
+            "host": end.host,
+            "port": end.port,
+            "user": end.user,
+            "password": end.password,
+            "dbname": end.dbname,
+            "client_encoding": "UTF8",
+            "application_name": "logmigrate",
+            "connect_timeout": int(end.connect_timeout),
+            "keepalives_idle": 30,
+        } | dict(end.options)
+        try:
+            connection: PgConnection = psycopg2.connect(**parameters)
+            connection.autocommit = True
+            # SET instead of libpq's ``options``: connection poolers refuse the latter.
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT set_config(name, value, false) FROM unnest(%s, %s) AS s(name, value)",
+                    (list(pinned), list(pinned.values())),
+                )
+        except psycopg2.Error as error:
+            raise self.explain(error) from error
+        return connection
+
+    def explain(self, error: psycopg2.Error) -> LogMigrateError:
+        """Our error for a driver's error, without the server's context lines."""
+        reason = " ".join(str(error).split()) or type(error).__name__
+        where = f"{self.endpoint.label}, database {self.endpoint.dbname}"
+        if isinstance(error, pg.QueryCanceled):
+            return SourceUnavailable(f"the source cancelled a query: {reason}", where=where)
+        if isinstance(error, pg.InsufficientPrivilege):
+            return SourceUnsuitable(f"a privilege is missing: {reason}", where=where)
+        if isinstance(error, pg.InvalidPassword | pg.InvalidAuthorizationSpecification) or (
+            "password authentication failed" in reason or "no password supplied" in reason
+        ):
+            return ConnectionInvalid(f"the login was refused: {reason}", where=where)
+        if isinstance(error, pg.InvalidCatalogName) or (
+            'database "' in reason and "does not exist" in reason
+        ):
+            return ConnectionInvalid(f"no such database: {reason}", where=where)
+        if "certificate" in reason or ("SSL" in reason and "not support" in reason):
+            return ConnectionInvalid(f"TLS failed: {reason}", where=where)
+        if isinstance(
+            error,
+            pg.SerializationFailure
+            | pg.DeadlockDetected
+            | pg.LockNotAvailable
+            | psycopg2.OperationalError
+            | psycopg2.InterfaceError,
+        ):
+            return SourceUnavailable(f"the source can't be read: {reason}", where=where)
+        return SourceUnsuitable(f"the source refuses the query: {reason}", where=where)

@@ -1,0 +1,149 @@
+"""The PostgreSQL source as the core sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from airflow_provider_logmigrate.core.chunk import Chunk, Chunker
+from airflow_provider_logmigrate.core.clock import Stop
+from airflow_provider_logmigrate.core.errors import PlanUnusable
+from airflow_provider_logmigrate.core.fingerprint import Summary
+from airflow_provider_logmigrate.core.plan import Estimate, ReadStrategy, UnitPlan
+from airflow_provider_logmigrate.core.ports import (
+    Framing,
+    KeyPrint,
+    ReadRequest,
+    SourceFinding,
+    TimeRange,
+)
+from airflow_provider_logmigrate.core.stream import StreamShape
+from airflow_provider_logmigrate.core.unit import Period
+from airflow_provider_logmigrate.stores.postgres import summarise as queries
+from airflow_provider_logmigrate.stores.postgres.offload import ContentReader, OffloadResolver
+from airflow_provider_logmigrate.stores.postgres.preflight import Preflight
+from airflow_provider_logmigrate.stores.postgres.read import Reader
+from airflow_provider_logmigrate.stores.postgres.render import RowRenderer
+from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
+from airflow_provider_logmigrate.stores.postgres.session import Sessions
+
+
+class PostgresSource:
+    """Implements :class:`~airflow_provider_logmigrate.core.ports.Source`.
+
+    :param streams: preflight result of every stream, by name.
+    :param content: reads offloaded content; ``None`` leaves it out.
+    :param inline_limit: bytes of one offloaded object that are inlined at most.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        streams: Mapping[str, Preflight],
+        *,
+        page_rows: int = 20_000,
+        chunk_bytes: int = 4 << 20,
+        content: ContentReader | None = None,
+        inline_limit: int = 1 << 20,
+    ) -> None:
+        self._sessions = sessions
+        self._streams = streams
+        self._rows = {
+            name: RowSql(found.shape, not_null=found.facts.not_null)
+            for name, found in streams.items()
+        }
+        self._page_rows = page_rows
+        self._chunk_bytes = chunk_bytes
+        self._content = content
+        self._inline_limit = inline_limit
+
+    def shape(self, stream: str) -> StreamShape:
+        """The stream's shape. :raises PlanUnusable: the source doesn't have the stream."""
+        return self._of(stream).shape
+
+    def preflight(self, stream: str) -> Preflight:
+        """What was found out about a stream."""
+        self._of(stream)
+        return self._streams[stream]
+
+    def survey(
+        self, stream: str, tenant: str, periods: Sequence[Period]
+    ) -> Mapping[Period, Estimate]:
+        """Rows and bytes of a tenant's periods, counted in one pass."""
+        return queries.survey(
+            self._sessions,
+            self._of(stream),
+            tenant,
+            periods,
+            bytes_per_row=self._streams[stream].bytes_per_row,
+        )
+
+    def has_tenant(self, stream: str, tenant: str) -> bool:
+        """True if the stream has any row of the tenant."""
+        return queries.tenant_exists(self._sessions, self._of(stream), tenant)
+
+    def read(
+        self,
+        request: ReadRequest,
+        *,
+        framing: Framing,
+        emit: Callable[[Chunk], None],
+        report: Callable[[SourceFinding], None],
+        stop: Stop,
+    ) -> None:
+        """See the port: chunks in cursor order, no transaction longer than a page."""
+        rows = self._of(request.plan.unit.stream)
+        chunker = Chunker(emit, max_bytes=self._chunk_bytes)
+        reader: ContentReader = self._content or _NoContent()
+        resolver = OffloadResolver(reader, inline_limit=self._inline_limit, report=report)
+        renderer = RowRenderer(
+            rows,
+            framing=framing,
+            chunker=chunker,
+            resolve=resolver if rows.offloaded is not None else None,
+            report=report,
+        )
+        Reader(self._sessions, rows, renderer, page_rows=self._page_rows, stop=stop).read(request)
+
+    def summarise(self, plan: UnitPlan, *, upper: datetime) -> Summary:
+        """Hourly buckets; a statement per day where an index serves, else one pass."""
+        period = plan.unit.period
+        parts = [TimeRange(period.start, period.end)]
+        if plan.strategy is ReadStrategy.KEYSET:
+            parts = list(_days(period))
+        return queries.summarise(
+            self._sessions, self._of(plan.unit.stream), plan.unit, upper=upper, parts=parts
+        )
+
+    def keys(self, plan: UnitPlan, *, hour: datetime, upper: datetime) -> Iterator[KeyPrint]:
+        """Keys and fingerprints of one hour."""
+        rows = self._of(plan.unit.stream)
+        return queries.keys(self._sessions, rows, plan.unit, hour=hour, upper=upper)
+
+    def rows(
+        self, plan: UnitPlan, keys: Sequence[str]
+    ) -> Iterator[tuple[str, Mapping[str, str | None]]]:
+        """Rows by key as text."""
+        rows = self._of(plan.unit.stream)
+        return iter(queries.rows_by_key(self._sessions, rows, plan.unit, keys))
+
+    def _of(self, stream: str) -> RowSql:
+        rows = self._rows.get(stream)
+        if rows is None:
+            raise PlanUnusable("the source has no such stream (any more)", where=stream)
+        return rows
+
+
+class _NoContent:
+    """Stands in when no object storage is configured: every reference becomes a finding."""
+
+    def read(self, key: str, *, limit: int) -> bytes | None:  # noqa: ARG002
+        return None
+
+
+def _days(period: Period) -> Iterator[TimeRange]:
+    start = period.start
+    while start < period.end:
+        end = min(start + timedelta(days=1), period.end)
+        yield TimeRange(start, end)
+        start = end
