@@ -1,0 +1,78 @@
+"""Certificates: every proof that was made, the newest of a unit first in authority."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from airflow_provider_logmigrate.core.certificate import Certificate
+from airflow_provider_logmigrate.ledger import history
+from airflow_provider_logmigrate.ledger.database import Database
+from airflow_provider_logmigrate.ledger.schema import tables
+from airflow_provider_logmigrate.ledger.text import storable
+
+
+class Certificates:
+    """Keeps certificates; none is ever changed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def save(self, migration: str, certificate: Certificate) -> None:
+        """Keep the certificate; durable on return. Idempotent by its id."""
+        table = tables.certificate
+
+        def work(connection: Connection) -> None:
+            statement = insert(table).values(
+                id=certificate.id,
+                migration=migration,
+                unit=certificate.unit,
+                verdict=certificate.verdict.value,
+                body=certificate.to_json(),
+                as_of=datetime.fromisoformat(certificate.as_of),
+                who=storable(self._database.who),
+            )
+            kept = statement.on_conflict_do_nothing(index_elements=["id"]).returning(table.c.id)
+            if connection.execute(kept).first() is None:
+                return
+            history.append(
+                connection,
+                who=self._database.who,
+                action="certificate.saved",
+                subject=f"{migration}/{certificate.unit}",
+                certificate=certificate.id,
+                verdict=certificate.verdict.value,
+                plan=certificate.plan_hash,
+            )
+
+        self._database.transact(work)
+
+    def latest(self, migration: str, unit: str) -> Certificate | None:
+        """The certificate saved last for exactly this unit."""
+        table = tables.certificate
+        query = (
+            select(table.c.body)
+            .where(table.c.migration == migration, table.c.unit == unit)
+            .order_by(table.c.number.desc())
+            .limit(1)
+        )
+        body = self._database.transact(lambda connection: connection.scalar(query))
+        return None if body is None else Certificate.from_json(body)
+
+    def latest_by_unit(self, migration: str) -> dict[str, Certificate]:
+        """The certificate saved last for each unit of a migration."""
+        table = tables.certificate
+        last = (
+            select(func.max(table.c.number))
+            .where(table.c.migration == migration)
+            .group_by(table.c.unit)
+        )
+        query = (
+            select(table.c.unit, table.c.body)
+            .where(table.c.migration == migration, table.c.number.in_(last))
+            .order_by(table.c.unit)
+        )
+        rows = self._database.transact(lambda connection: connection.execute(query).all())
+        return {row.unit: Certificate.from_json(row.body) for row in rows}
