@@ -113,12 +113,15 @@ def build_plan(
     :raises TenantInvalid: no stream has any row of this tenant: most likely a misspelt name.
     """
     units: list[UnitPlan] = []
+    new = 0
     warnings = [note for setup in setups for note in setup.notes]
     for setup in setups:
         stream = setup.shape.stream
         estimates = source.survey(stream.name, tenant, periods)
         for period, estimate in estimates.items():
-            units.append(_unit(setup, Unit(stream.name, tenant, period), estimate, target))
+            planned, is_new = _unit(setup, Unit(stream.name, tenant, period), estimate, target)
+            units.append(planned)
+            new += is_new
         if held_back := sum(e.held_back for e in estimates.values()):
             warnings.append(f"{stream.name}: {held_back:,} unsettled rows are held back")
         if units and setup.strategy is not ReadStrategy.KEYSET:
@@ -140,17 +143,20 @@ def build_plan(
         tenant=tenant,
         units=tuple(units),
         options=dict(options),
-        shards=shards_per_index * len(units),
+        shards=shards_per_index * new,
         duration_seconds=max(rows / ROWS_PER_SECOND, size / BYTES_PER_SECOND),
         warnings=tuple(_unique(warnings)),
     )
 
 
-def _unit(setup: StreamSetup, unit: Unit, estimate: Estimate, target: Registry) -> UnitPlan:
+def _unit(
+    setup: StreamSetup, unit: Unit, estimate: Estimate, target: Registry
+) -> tuple[UnitPlan, bool]:
     label = unit.period.label
     alias = setup.names.unit_alias(unit.tenant, label)
-    version = choose_version(target.versions(unit, alias), setup.definition)
-    return UnitPlan(
+    existing = target.versions(unit, alias)
+    version = choose_version(existing, setup.definition)
+    planned = UnitPlan(
         unit=unit,
         alias=alias,
         tenant_alias=setup.names.tenant_alias(unit.tenant),
@@ -161,6 +167,7 @@ def _unit(setup: StreamSetup, unit: Unit, estimate: Estimate, target: Registry) 
         body=setup.body,
         estimate=estimate,
     )
+    return planned, version not in existing
 
 
 def choose_version(existing: Mapping[int, str], definition: str) -> int:

@@ -1,0 +1,1 @@
+"""``airflow logmigrate``: check, plan, status, rollback, import-env, discover."""

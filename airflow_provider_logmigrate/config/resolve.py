@@ -1,0 +1,161 @@
+"""Checked models -> entities: references are followed, and what contradicts itself is found.
+
+Everything wrong with a migration is collected before it is given up, so one look at the problems
+is enough to correct it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from airflow_provider_logmigrate.config.choice import choose_streams
+from airflow_provider_logmigrate.config.document import Fault, Location
+from airflow_provider_logmigrate.config.entities import (
+    Approval,
+    IndexSettings,
+    Limits,
+    Migration,
+    OffloadStorage,
+    Order,
+    Store,
+    StoreType,
+)
+from airflow_provider_logmigrate.config.models import MAX_PREFIX, MigrationModel
+from airflow_provider_logmigrate.config.schedule import schedule_fault
+from airflow_provider_logmigrate.config.tenants import read_tenants
+from airflow_provider_logmigrate.core.unit import Granularity
+from airflow_provider_logmigrate.streams.registry import near
+
+_SOURCES = (StoreType.POSTGRES,)
+_TARGETS = (StoreType.OPENSEARCH, StoreType.ELASTICSEARCH)
+
+
+@dataclass(slots=True)
+class Resolved:
+    """A migration, unless something forbids it; and everything that is wrong with it.
+
+    :param migration: ``None``: one of the faults isn't only a tenant's.
+    :param tenant_places: where each good tenant stands in the file.
+    """
+
+    migration: Migration | None = None
+    faults: list[Fault] = field(default_factory=list)
+    tenant_places: Mapping[str, Location] = field(default_factory=dict)
+
+
+def resolve_migration(
+    name: str, model: MigrationModel, *, stores: Mapping[str, Store | None], folder: Path
+) -> Resolved:
+    """Build one migration.
+
+    :param stores: ``None`` for a store that is itself wrong: told elsewhere.
+    :param folder: what file names are relative to.
+    """
+    work = _Work(name, model)
+    source = work.store("source", model.source, stores, _SOURCES)
+    target = work.store("target", model.target, stores, _TARGETS)
+    choice = choose_streams(name, model)
+    prefix = work.prefix()
+    work.check_options(target)
+    tenants = read_tenants(model.tenants, folder=folder, migration=name)
+    resolved = Resolved(faults=[*work.faults, *choice.faults, *tenants.problems])
+    resolved.tenant_places = tenants.places
+    if work.faults or choice.faults or tenants.broken or source is None or target is None:
+        return resolved
+    limits, offload, discovered = model.limits, model.offload, model.tenants.discovered
+    resolved.migration = Migration(
+        name=name,
+        source=source,
+        target=target,
+        tenants=tuple(tenants.places),
+        discovered=folder / discovered.file if discovered else None,
+        streams=choice.streams,
+        first=model.from_,
+        index_prefix=prefix,
+        pack=model.pack,
+        aliases=choice.aliases,
+        last=model.to,
+        period=Granularity(model.period),
+        order=Order(model.order),
+        settle_lag=model.settle_lag,
+        lanes=model.lanes,
+        index=IndexSettings(**model.index.model_dump()),
+        offload=OffloadStorage(**offload.model_dump()) if offload else None,
+        limits=Limits(
+            in_flight=limits.in_flight,
+            chunk_bytes=limits.chunk,
+            page_rows=limits.page_rows,
+            checkpoint_seconds=limits.checkpoint_every / timedelta(seconds=1),
+            max_rejected=limits.max_rejected,
+            accept_rejected=limits.accept_rejected,
+            statement_timeout_seconds=limits.statement_timeout / timedelta(seconds=1),
+        ),
+        sample=model.proof.sample,
+        approval=Approval(model.approval),
+        approval_timeout=model.approval_timeout,
+        schedule=model.schedule,
+        strategies=choice.strategies,
+        pool=model.pool,
+        retries=model.retries,
+    )
+    return resolved
+
+
+@dataclass(slots=True)
+class _Work:
+    """The steps of resolving one migration, and what they find wrong."""
+
+    name: str
+    model: MigrationModel
+    faults: list[Fault] = field(default_factory=list)
+
+    def refuse(self, *steps: str | int, why: str) -> None:
+        self.faults.append(Fault(("migrations", self.name, *steps), why))
+
+    def store(
+        self,
+        role: str,
+        wanted: str,
+        stores: Mapping[str, Store | None],
+        fitting: tuple[StoreType, ...],
+    ) -> Store | None:
+        if wanted not in stores:
+            self.refuse(role, why=f"there is no store {wanted!r}{near(wanted, stores)}")
+            return None
+        store = stores[wanted]
+        if store is not None and store.type not in fitting:
+            kinds = " or ".join(kind.value for kind in fitting)
+            self.refuse(role, why=f"{wanted!r} is of type {store.type.value}, it must be {kinds}")
+        return store
+
+    def prefix(self) -> str:
+        default = self.model.pack or self.name.replace("_", "-").strip("-")
+        prefix = self.model.index_prefix or default
+        if not 0 < len(prefix) <= MAX_PREFIX:
+            why = (
+                f"give one of 1 to {MAX_PREFIX} characters: the migration's name can't stand for it"
+            )
+            self.refuse("index_prefix", why=why)
+        return prefix
+
+    def check_options(self, target: Store | None) -> None:
+        model = self.model
+        if model.to is not None and model.from_ > model.to:
+            self.refuse("to", why=f"{model.to} is before `from` ({model.from_})")
+        if model.layout == "shared":
+            why = "the layout `shared` isn't available in this release: use per_tenant"
+            self.refuse("layout", why=why)
+        codec = model.index.codec or ""
+        elastic = target is not None and target.type is StoreType.ELASTICSEARCH
+        if elastic and codec.startswith("zstd"):
+            why = f"Elasticsearch has no codec {codec!r}: use best_compression"
+            self.refuse("index", "codec", why=why)
+        if model.schedule is not None and (fault := schedule_fault(model.schedule)):
+            self.refuse("schedule", why=fault)
+        if model.offload is not None and "@" in urlsplit(model.offload.url).netloc:
+            why = "no user name or password in the URL: they belong in an Airflow connection"
+            self.refuse("offload", "url", why=why)

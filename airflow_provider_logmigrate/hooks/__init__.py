@@ -1,0 +1,1 @@
+"""Airflow connections in, stores out. The only place where both are known."""

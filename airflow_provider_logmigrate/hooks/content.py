@@ -1,0 +1,41 @@
+"""Offloaded content through Airflow's object storage paths."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_logmigrate.core.errors import SourceUnavailable, SourceUnsuitable
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+
+class ObjectStorageContent:
+    """Reads offloaded objects below one URL (``file://``, ``s3://``, any fsspec scheme).
+
+    :param url: the folder or bucket the storage keys are relative to.
+    :param conn_id: Airflow connection of the object storage, if it needs one.
+    """
+
+    def __init__(self, url: str, *, conn_id: str | None = None) -> None:
+        from airflow.sdk import ObjectStoragePath
+
+        self._url = url
+        self._root: ObjectStoragePath = ObjectStoragePath(url, conn_id=conn_id)
+
+    def read(self, key: str, *, limit: int) -> bytes | None:
+        """At most ``limit`` bytes of an object, ``None`` if it doesn't exist.
+
+        :raises SourceUnsuitable: the key points outside of the storage's root.
+        :raises SourceUnavailable: the storage can't be read.
+        """
+        if key.startswith("/") or ".." in key.split("/"):
+            raise SourceUnsuitable("an object's key leaves the storage's root", where=key)
+        try:
+            with (self._root / key).open("rb") as stream:  # type: ignore[no-untyped-call]
+                content: bytes = stream.read(limit)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SourceUnavailable(f"object storage can't be read: {error}", where=key) from error
+        return content

@@ -1,0 +1,67 @@
+"""What all operators of the provider share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_logmigrate.operators.links import UnitReportLink, report_url
+from airflow_provider_logmigrate.operators.retry import LogMigrateRetryPolicy
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_logmigrate.config.entities import Migration
+    from airflow_provider_logmigrate.core.plan import Plan
+    from airflow_provider_logmigrate.ledger.ledger import Ledger
+
+
+class LogMigrateOperator(BaseOperator):
+    """Base of the operators: a migration and a tenant, both by name.
+
+    :param migration: name of a migration in logmigrate.yaml.
+    :param tenant: one of its tenants.
+    """
+
+    operator_extra_links = (UnitReportLink(),)
+    ui_color = "#e8f1f8"
+
+    def __init__(self, *, migration: str, tenant: str, **kwargs: Any) -> None:
+        kwargs.setdefault("retry_policy", LogMigrateRetryPolicy())
+        super().__init__(**kwargs)
+        self.migration = migration
+        self.tenant = tenant
+
+    def load_migration(self) -> Migration:
+        """The migration's configuration, read now. :raises ConfigInvalid: see there."""
+        from airflow_provider_logmigrate.hooks.assembly import find_migration, load_config
+
+        return find_migration(load_config(), self.migration)
+
+    def open_ledger(self, context: Context) -> Ledger:
+        """The ledger, acting for this task."""
+        from airflow_provider_logmigrate.hooks.assembly import open_ledger
+
+        return open_ledger(who=run_key(context))
+
+    def push_link(self, context: Context) -> None:
+        """Show the report link from the start; Airflow itself pushes it only at the end."""
+        ti = context["ti"]
+        ti.xcom_push(key=UnitReportLink().xcom_key, value=report_url(ti.dag_id, ti.run_id))
+
+
+def run_key(context: Context) -> str:
+    """``dag_id/run_id``: a run's key in the ledger."""
+    ti = context["ti"]
+    return f"{ti.dag_id}/{ti.run_id}"
+
+
+def lane_plan(ledger: Ledger, lane: Mapping[str, Any]) -> Plan:
+    """The plan a lane belongs to, cut down to the lane's units, in their order."""
+    from dataclasses import replace
+
+    plan = ledger.plans.load(lane["plan"])
+    by_key = {unit.key: unit for unit in plan.units}
+    return replace(plan, units=tuple(by_key[key] for key in lane["units"]))

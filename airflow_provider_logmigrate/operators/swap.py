@@ -1,0 +1,125 @@
+"""Cut-over and rollback: check certificates, store the inverse, call once, read back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from airflow_provider_logmigrate.core.certificate import Certificate, Verdict
+from airflow_provider_logmigrate.core.cutover import plan_swap
+from airflow_provider_logmigrate.core.errors import CertificateMissing, LogMigrateError
+from airflow_provider_logmigrate.core.fingerprint import Bucket
+
+if TYPE_CHECKING:
+    from airflow_provider_logmigrate.core.plan import Plan, UnitPlan
+    from airflow_provider_logmigrate.hooks.assembly import Workbench
+    from airflow_provider_logmigrate.ledger.cutovers import Cutover
+    from airflow_provider_logmigrate.ledger.ledger import Ledger
+    from airflow_provider_logmigrate.stores.search.client import SearchClient
+
+
+@dataclass(frozen=True, slots=True)
+class SwapResult:
+    """What a cut-over did.
+
+    :param cutover: its id, ``None`` if every alias was right already.
+    :param withheld: units left out, with the reason.
+    """
+
+    cutover: str | None
+    swapped: tuple[str, ...]
+    withheld: Mapping[str, str]
+    actions: int
+
+
+def cut_over(bench: Workbench, ledger: Ledger, plan: Plan, *, run: str) -> SwapResult:
+    """Swap a plan's certified units.
+
+    :param run: key of the run; with the actions it makes the cut-over's id, so a retry finds
+        what the attempt before stored.
+    :raises CertificateMissing: see :class:`AliasSwapOperator`.
+    """
+    from airflow_provider_logmigrate.stores.search import alias
+
+    certificates = ledger.certificates.latest_by_unit(bench.migration.name)
+    accepted = bench.migration.limits.accept_rejected
+    chosen: list[UnitPlan] = []
+    withheld: dict[str, str] = {}
+    for unit in plan.units:
+        certificate = _require(certificates.get(unit.key), unit)
+        if not certificate.allows_cutover(accept_rejected=accepted):
+            withheld[unit.key] = (
+                f"{certificate.rejected} rejected documents, {accepted} are accepted: the next run"
+                " sends them again; or raise limits.accept_rejected"
+            )
+            continue
+        _still_true(bench, unit, certificate)
+        chosen.append(unit)
+    names = sorted({n for unit in chosen for n in (unit.alias, unit.tenant_alias)})
+    current, indices = alias.current_aliases(bench.client, names)
+    swap = plan_swap(chosen, current=current, indices=indices)
+    keys = tuple(unit.key for unit in chosen)
+    if not swap.actions:
+        return SwapResult(None, keys, withheld, 0)
+    cutover = hashlib.sha256(f"{run} {swap.hash}".encode()).hexdigest()[:12]
+    ledger.cutovers.plan(
+        cutover_id=cutover,
+        migration=plan.migration,
+        tenant=plan.tenant,
+        swap=swap,
+        certificates=[certificates[key].id for key in keys],
+    )
+    try:
+        alias.apply(bench.client, swap.actions)
+    except LogMigrateError as error:
+        ledger.cutovers.mark_failed(cutover, str(error))
+        raise
+    ledger.cutovers.mark_applied(cutover)
+    return SwapResult(cutover, keys, withheld, len(swap.actions))
+
+
+def roll_back(client: SearchClient, ledger: Ledger, cutover: Cutover, *, by: str) -> None:
+    """Run a cut-over's stored inverse in one atomic call.
+
+    :raises TargetRefused: aliases have moved on since, so the inverse doesn't fit any more.
+    """
+    from airflow_provider_logmigrate.stores.search import alias
+
+    alias.apply(client, cutover.inverse)
+    ledger.cutovers.mark_rolled_back(cutover.id, by=by)
+
+
+def _require(certificate: Certificate | None, unit: UnitPlan) -> Certificate:
+    if certificate is None:
+        raise CertificateMissing("the unit has no certificate", where=unit.key)
+    if certificate.index != unit.index or certificate.definition != unit.definition:
+        raise CertificateMissing(
+            f"the unit's certificate is about {certificate.index}, not {unit.index}",
+            where=unit.key,
+        )
+    if certificate.verdict is Verdict.DIFFERENT:
+        raise CertificateMissing(
+            f"certificate {certificate.id} says the unit differs: {dict(certificate.tally.counts)}",
+            where=unit.key,
+        )
+    return certificate
+
+
+def _still_true(bench: Workbench, unit: UnitPlan, certificate: Certificate) -> None:
+    """Sum both sides up again and compare them with the certificate and with each other."""
+    upper = datetime.fromisoformat(certificate.upper)
+    source = bench.source.summarise(unit, upper=upper)
+    target = bench.target.summarise(unit)
+    proven = Bucket(certificate.rows, certificate.high, certificate.low)
+    documents = target.total.count + target.outside
+    equal = certificate.verdict is Verdict.EQUAL_BUT_REJECTED or source.total == target.total
+    if source.total != proven or documents != certificate.documents or not equal:
+        raise CertificateMissing(
+            f"certificate {certificate.id} isn't true any more: the source had"
+            f" {certificate.rows:,} settled rows and has {source.total.count:,}, the index had"
+            f" {certificate.documents:,} documents and has {documents:,}",
+            where=unit.key,
+        )

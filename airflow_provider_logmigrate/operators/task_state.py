@@ -1,0 +1,74 @@
+"""Task state: the checkpoint that survives a retry, and the progress people see.
+
+The ledger has accepted every checkpoint before it comes here (that is where the fence is), so
+losing one write here loses nothing. A refused write means that Airflow has given the task to
+somebody else: the attempt ends.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_logmigrate.core.checkpoint import Checkpoint
+from airflow_provider_logmigrate.core.errors import Fenced
+
+if TYPE_CHECKING:
+    from airflow_provider_logmigrate.core.clock import Stop
+    from airflow_provider_logmigrate.core.progress import Progress
+
+CHECKPOINT = "checkpoint"
+PROGRESS = "progress"
+
+
+class TaskState:
+    """Keeps one attempt's checkpoint and progress.
+
+    :param store: Airflow's task state store of this task instance.
+    :param lane: number of the lane; task state is keyed by position, so every record names it.
+    :param stop: set when the process has lost its supervisor.
+    """
+
+    def __init__(self, store: Any, *, lane: int, stop: Stop, log: Any) -> None:
+        self._store = store
+        self._lane = lane
+        self._stop = stop
+        self._log = log
+        self._supervisor = os.getppid()
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The record an earlier attempt of this task left, if any."""
+        record = self._store.get(CHECKPOINT)
+        if not isinstance(record, dict) or record.get("lane") != self._lane:
+            return None
+        return Checkpoint.from_json(record["record"])
+
+    def keep(self, record: dict[str, Any]) -> None:
+        """Keep a checkpoint. :raises Fenced: Airflow doesn't know this attempt any more."""
+        self._watch_supervisor()
+        self._set(CHECKPOINT, {"lane": self._lane, "record": record})
+
+    def show(self, progress: Progress) -> None:
+        """Log the progress and show it in task state."""
+        self._watch_supervisor()
+        self._log.info("%s", progress.line())
+        self._set(PROGRESS, progress.to_json() | {"lane": self._lane})
+
+    def _set(self, key: str, value: dict[str, Any]) -> None:
+        from airflow.sdk.exceptions import AirflowRuntimeError
+
+        try:
+            self._store.set(key, value)
+        except AirflowRuntimeError as error:
+            if any(sign in str(error) for sign in ("404", "409", "not_found", "410")):
+                raise Fenced(
+                    "Airflow doesn't know this attempt any more: its retry has begun",
+                    where=f"lane {self._lane}",
+                ) from error
+            self._log.warning("task state isn't written, the ledger has it: %s", error)
+        except (BrokenPipeError, EOFError, ConnectionError) as error:
+            self._stop.set(f"the task's supervisor is gone: {error}")
+
+    def _watch_supervisor(self) -> None:
+        if os.getppid() != self._supervisor:
+            self._stop.set("the task's supervisor is gone")

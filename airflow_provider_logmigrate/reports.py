@@ -1,0 +1,118 @@
+"""Plans, certificates and runs as text that people read in logs and terminals."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from airflow_provider_logmigrate.core.certificate import Certificate, Verdict
+from airflow_provider_logmigrate.core.outcome import UnitReport
+from airflow_provider_logmigrate.core.plan import Plan
+
+WIDTH = 132
+"""Columns of a rendered table: fits an Airflow log."""
+
+
+def render(table: Table) -> str:
+    """A table as plain text."""
+    out = io.StringIO()
+    Console(file=out, width=WIDTH, color_system=None).print(table)
+    return out.getvalue().rstrip()
+
+
+def text_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """A table whose number columns are right-aligned (their heads end with ``#``)."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        number = column.endswith("#")
+        table.add_column(
+            column.rstrip("# "), justify="right" if number else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*[_cell(value) for value in row])
+    return table
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan with its units, sizes and warnings."""
+    table = text_table(
+        f"Plan {plan.hash[:12]} of {plan.migration} for tenant {plan.tenant}",
+        ["stream", "period", "rows #", "held back #", "MB #", "index", "read"],
+        [
+            (
+                u.unit.stream,
+                u.unit.period.label,
+                u.estimate.rows if u.estimate else None,
+                u.estimate.held_back if u.estimate else None,
+                f"{u.estimate.bytes / 1e6:,.1f}" if u.estimate else None,
+                u.index,
+                u.strategy.value,
+            )
+            for u in plan.units
+        ],
+    )
+    reasons = dict.fromkeys(
+        f"{u.unit.stream} is read {u.strategy.value}: {u.strategy_reason}" for u in plan.units
+    )
+    seconds = plan.duration_seconds or 0
+    lines = [
+        "",
+        render(table),
+        f"{len(plan.units)} units, {plan.rows:,} rows, {plan.shards} new shards,"
+        f" about {max(1, round(seconds))} s of copying in one lane (estimate)",
+        *reasons,
+        *[f"Warning: {warning}" for warning in plan.warnings],
+        f"Plan hash: {plan.hash}",
+    ]
+    return "\n".join(lines)
+
+
+def certificate_text(certificate: Certificate, *, ids: int = 20) -> str:
+    """A certificate in one paragraph; differing documents by id."""
+    c = certificate
+    head = (
+        f"{c.unit}: {c.verdict.value}: {c.rows:,} settled rows, {c.documents:,} documents,"
+        f" {c.rejected} rejected, {c.held_back} held back, {c.pending} pending,"
+        f" {c.sampled} compared field by field (certificate {c.id})"
+    )
+    if c.verdict is Verdict.EQUAL:
+        return head
+    shown = [f"{f.kind.value} {f.key} {f.detail}".rstrip() for f in c.tally.listed[:ids]]
+    more = sum(c.tally.counts.values()) - len(shown)
+    rest = f" and {more} more" if more > 0 else ""
+    return f"{head}; {', '.join(shown)}{rest}"
+
+
+def units_table(title: str, units: Iterable[UnitReport]) -> Table:
+    """The table of a run: what the source had, what arrived, what proves it."""
+    return text_table(
+        title,
+        [
+            "stream", "period", "source rows #", "held back #", "documents #", "rejected #",
+            "docs/s #", "certificate",
+        ],
+        [
+            (
+                u.stream,
+                u.period,
+                u.rows,
+                u.held_back,
+                u.documents,
+                u.rejected,
+                round(u.rate) if u.rate is not None else None,
+                f"{u.verdict or 'none'} {(u.certificate or '')[:8]}".strip(),
+            )
+            for u in units
+        ],
+    )  # fmt: skip
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,216 @@
+"""Requests to one cluster, whichever engine it is."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from airflow_provider_logmigrate.core.errors import ConnectionInvalid, TargetRefused
+from airflow_provider_logmigrate.stores.search.endpoint import Endpoint, Engine
+from airflow_provider_logmigrate.stores.search.faults import (
+    Broken,
+    Unanswered,
+    connection_error,
+    refusal,
+)
+from airflow_provider_logmigrate.stores.search.wire import JSON, NDJSON, Wire, open_wire
+
+__all__ = [
+    "JSON",
+    "NDJSON",
+    "Endpoint",
+    "Engine",
+    "EngineInfo",
+    "Response",
+    "SearchClient",
+    "concrete",
+    "connect",
+    "path",
+]
+
+OLDEST = {Engine.OPENSEARCH: 2, Engine.ELASTICSEARCH: 8}
+"""First major version of each engine that is supported."""
+
+_NOT_CONCRETE = re.compile(r'^[-_+.]|[*?,<>|"\\/\s:#%]')
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer; ``data`` is parsed JSON with exact decimals, or text."""
+
+    status: int
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What answers: its family and its version as it says."""
+
+    flavour: Engine
+    version: str
+
+    @property
+    def major(self) -> int:
+        """``3`` of ``3.8.0``."""
+        return int(self.version.partition(".")[0])
+
+
+def path(*segments: str) -> str:
+    """A request path of quoted segments: a name with ``/`` or ``?`` stays one segment."""
+    return "".join("/" + quote(segment, safe="") for segment in segments)
+
+
+def concrete(name: str) -> str:
+    """``name``, if it can only mean one index or alias.
+
+    Quoting doesn't help here: engines read ``*``, ``,``, ``-name`` and ``<date>`` after decoding.
+
+    :raises TargetRefused: it could be a pattern or a list.
+    """
+    if not name or _NOT_CONCRETE.search(name):
+        raise TargetRefused("an index name could mean more than one index", where=repr(name))
+    return name
+
+
+class SearchClient:
+    """Sends requests; thread-safe; connects lazily, with the first one.
+
+    A host without a connection is passed over at once, as nothing was sent; everything else is
+    raised, because only the caller knows whether a repetition is harmless.
+
+    :param wire: another transport, for tests of faults that a real server can't be made to show.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, wire: Wire | None = None) -> None:
+        self.endpoint = endpoint
+        self.where = endpoint.label
+        self._wire = wire
+        self._lock = threading.Lock()
+        self._info: EngineInfo | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The family the connection says it is; :meth:`info` checks it."""
+        return self.endpoint.engine
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        *,
+        body: bytes | Mapping[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content_type: str = JSON,
+        expected: Collection[int] = (),
+        where: str = "",
+    ) -> Response:
+        """Send one request.
+
+        :param target: from :func:`path`.
+        :param body: bytes go out untouched, a mapping as JSON.
+        :param timeout: seconds, instead of the endpoint's.
+        :param expected: error statuses that are an answer to the caller.
+        :param where: named in errors beside the hosts; an index, usually.
+        :raises TargetUnavailable: no answer, 429, 408 or 5xx.
+        :raises TargetBlocked: a block refuses it.
+        :raises TargetRefused: any other error status.
+        :raises ConnectionInvalid: login or certificate refused.
+        """
+        place = f"{where} at {self.where}" if where else self.where
+        payload = body if isinstance(body, bytes) or body is None else _encode(body)
+        status, data = self._send(
+            method, target, params or {}, payload, content_type, timeout, place
+        )
+        if 200 <= status < 300 or status in expected:
+            return Response(status, data)
+        raise refusal(status, data, where=place)
+
+    def info(self) -> EngineInfo:
+        """What answers, asked once.
+
+        :raises ConnectionInvalid: the other family of engines, or too old a version.
+        """
+        if self._info is None:
+            self._info = self._check(self.request("GET", "/").data)
+        return self._info
+
+    def close(self) -> None:
+        """Close the connections; the client can still be used and connects anew."""
+        with self._lock:
+            wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
+
+    def _send(
+        self,
+        method: str,
+        target: str,
+        params: Mapping[str, str],
+        body: bytes | None,
+        content_type: str,
+        timeout: float | None,
+        place: str,
+    ) -> tuple[int, Any]:
+        wire = self._opened()
+        for left in reversed(range(len(self.endpoint.hosts))):
+            try:
+                return wire.send(method, target, params, body, content_type, timeout)
+            except Unanswered as fault:
+                if fault.broken is not Broken.NOT_SENT or not left:
+                    raise connection_error(fault, where=place) from fault
+        raise AssertionError("an endpoint has at least one host")
+
+    def _opened(self) -> Wire:
+        with self._lock:
+            if self._wire is None:
+                self._wire = open_wire(self.endpoint)
+            return self._wire
+
+    def _check(self, data: Any) -> EngineInfo:
+        version = data.get("version") if isinstance(data, Mapping) else None
+        number = version.get("number") if isinstance(version, Mapping) else None
+        if not isinstance(version, Mapping) or not re.match(r"\d+\.", str(number)):
+            raise ConnectionInvalid(
+                "what answers is neither OpenSearch nor Elasticsearch",
+                where=self.where,
+                next_step="correct host and port in the Airflow connection",
+            )
+        # Under its compatibility setting OpenSearch leaves out the distribution and says 7.10.2.
+        opensearch = version.get("distribution") == "opensearch" or "OpenSearch" in str(
+            data.get("tagline", "")
+        )
+        found = EngineInfo(Engine.OPENSEARCH if opensearch else Engine.ELASTICSEARCH, str(number))
+        if found.flavour is not self.engine:
+            raise ConnectionInvalid(
+                f"the connection's type is {self.engine.value}, but {found.flavour.value} "
+                f"{found.version} answers",
+                where=self.where,
+                next_step=f"set the connection's type to {found.flavour.value}",
+            )
+        disguised = opensearch and found.version == "7.10.2"
+        if found.major < OLDEST[found.flavour] and not disguised:
+            raise ConnectionInvalid(
+                f"{found.flavour.value} {found.version} is too old: "
+                f"{OLDEST[found.flavour]} or later is needed",
+                where=self.where,
+                next_step="upgrade the engine or use another one",
+            )
+        return found
+
+
+def connect(endpoint: Endpoint) -> SearchClient:
+    """A client for the endpoint; nothing is sent yet.
+
+    :raises ConnectionInvalid: the endpoint's hosts aren't usable URLs.
+    """
+    return SearchClient(endpoint)
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode("ascii")

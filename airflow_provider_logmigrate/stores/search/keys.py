@@ -1,0 +1,121 @@
+"""One hour's documents, listed in the order of their keys with flat memory."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow_provider_logmigrate.core.errors import TargetRefused
+from airflow_provider_logmigrate.core.ports import KeyPrint
+from airflow_provider_logmigrate.core.stream import Stream
+from airflow_provider_logmigrate.stores.search.client import SearchClient
+from airflow_provider_logmigrate.stores.search.mapping import FINGERPRINT
+from airflow_provider_logmigrate.stores.search.search import point_in_time, search, shard_count
+
+PAGE = 5000
+"""Documents per page; engines allow 10,000."""
+
+MAX_STRAYS = 50_000
+"""Documents of one hour whose id isn't their key, before the index is taken for somebody else's."""
+
+NO_FINGERPRINT = -1
+"""Stands for a missing half; no row has it, so the document always differs."""
+
+_HIGH, _LOW = f"{FINGERPRINT}.high", f"{FINGERPRINT}.low"
+
+
+def list_keys(
+    client: SearchClient, index: str, stream: Stream, *, hour: datetime, page: int = PAGE
+) -> Iterator[KeyPrint]:
+    """Ids and fingerprints of the documents of one hour, ordered by the id's bytes.
+
+    Engines sort by the key field, not by ``_id``. A document whose ``_id`` isn't its key (a copy
+    under another id, a foreign document) is listed under its ``_id``, at its place.
+
+    :raises TargetRefused: there are more than 50,000 of those.
+    """
+    strays: list[tuple[bytes, KeyPrint]] = []
+    with ExitStack() as open_views:
+        views = [
+            open_views.enter_context(point_in_time(client, index, shard=shard))
+            for shard in range(shard_count(client, index))
+        ]
+        for pit in views:
+            for hit in _pages(client, index, pit, _of_hour(stream, hour, keyed=False), [], page):
+                _hold(strays, hit, index)
+        by_key = [{stream.key: {"order": "asc"}}]
+        keyed = heapq.merge(
+            *(
+                _pages(client, index, pit, _of_hour(stream, hour, keyed=True), by_key, page)
+                for pit in views
+            ),
+            key=lambda hit: str(hit["sort"][0]).encode(),
+        )
+        for hit in keyed:
+            key = str(hit["sort"][0])
+            if hit["_id"] != key:
+                _hold(strays, hit, index)
+                continue
+            position = key.encode()
+            while strays and strays[0][0] < position:
+                yield heapq.heappop(strays)[1]
+            yield _print(hit)
+        while strays:
+            yield heapq.heappop(strays)[1]
+
+
+def _hold(strays: list[tuple[bytes, KeyPrint]], hit: Mapping[str, Any], index: str) -> None:
+    if len(strays) >= MAX_STRAYS:
+        raise TargetRefused(
+            f"more than {MAX_STRAYS:,} documents of one hour have an id that isn't their key",
+            where=index,
+            next_step="the index was written by something else: move it away and copy again",
+        )
+    found = _print(hit)
+    heapq.heappush(strays, (found.key.encode(), found))
+
+
+def _print(hit: Mapping[str, Any]) -> KeyPrint:
+    fields = hit.get("fields", {})
+    return KeyPrint(hit["_id"], *(int(fields.get(f, [NO_FINGERPRINT])[0]) for f in (_HIGH, _LOW)))
+
+
+def _of_hour(stream: Stream, hour: datetime, *, keyed: bool) -> dict[str, Any]:
+    within = {
+        "gte": hour.isoformat(),
+        "lt": (hour + timedelta(hours=1)).isoformat(),
+        "format": "strict_date_optional_time",
+    }
+    exists = {"exists": {"field": stream.key}}
+    clause = {"filter" if keyed else "must_not": [exists]}
+    return {"bool": {"must": [{"range": {stream.event_time: within}}], **clause}}
+
+
+def _pages(
+    client: SearchClient,
+    index: str,
+    pit: str,
+    query: Mapping[str, Any],
+    sort: list[dict[str, Any]],
+    page: int,
+) -> Iterator[Mapping[str, Any]]:
+    """All hits of one shard, page by page, in the order of ``sort``."""
+    body: dict[str, Any] = {
+        "size": page,
+        "query": query,
+        "_source": False,
+        "docvalue_fields": [_HIGH, _LOW],
+        "track_total_hits": False,
+        "sort": [*sort, {"_seq_no": {"order": "asc"}}],
+    }
+    while True:
+        hits = search(client, body, index=index, pit=pit)["hits"]["hits"]
+        yield from hits
+        if len(hits) < page:
+            return
+        if hits[-1]["sort"] == body.get("search_after"):
+            raise TargetRefused("the engine returns the same page again", where=index)
+        body["search_after"] = hits[-1]["sort"]

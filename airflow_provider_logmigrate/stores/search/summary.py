@@ -1,0 +1,72 @@
+"""Hourly fingerprint buckets of everything an index holds, in one request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow_provider_logmigrate.core.fingerprint import Bucket, Summary
+from airflow_provider_logmigrate.core.stream import Stream
+from airflow_provider_logmigrate.stores.search.client import SearchClient
+from airflow_provider_logmigrate.stores.search.mapping import FINGERPRINT
+from airflow_provider_logmigrate.stores.search.search import search
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def summarise(client: SearchClient, index: str, stream: Stream) -> Summary:
+    """Count and fingerprint sums per hour of event time.
+
+    The index must have been refreshed. A bucket with a document that has no fingerprint gets sums
+    that no source has, so its hour is always listed key by key.
+    """
+    time = {"field": stream.event_time}
+    data = search(
+        client,
+        {
+            "size": 0,
+            "track_total_hits": True,
+            "aggs": {
+                "hours": {
+                    "date_histogram": {**time, "fixed_interval": "1h", "min_doc_count": 1},
+                    "aggs": {
+                        "high": {"sum": {"field": f"{FINGERPRINT}.high"}},
+                        "low": {"sum": {"field": f"{FINGERPRINT}.low"}},
+                        "highs": {"value_count": {"field": f"{FINGERPRINT}.high"}},
+                        "lows": {"value_count": {"field": f"{FINGERPRINT}.low"}},
+                    },
+                },
+                "newest": {"max": time},
+            },
+        },
+        index=index,
+    )
+    buckets = {
+        _moment(bucket["key"]): _bucket(bucket)
+        for bucket in data["aggregations"]["hours"]["buckets"]
+    }
+    newest = data["aggregations"]["newest"]["value"]
+    return Summary(
+        buckets=buckets,
+        outside=int(data["hits"]["total"]["value"]) - sum(b.count for b in buckets.values()),
+        max_event_time=None if newest is None else _moment(newest),
+    )
+
+
+def newest_event(client: SearchClient, index: str, stream: Stream) -> datetime | None:
+    """The youngest document's event time, to the millisecond; ``None`` for an empty index."""
+    body = {"size": 0, "aggs": {"newest": {"max": {"field": stream.event_time}}}}
+    newest = search(client, body, index=index)["aggregations"]["newest"]["value"]
+    return None if newest is None else _moment(newest)
+
+
+def _bucket(bucket: Mapping[str, Any]) -> Bucket:
+    count = int(bucket["doc_count"])
+    if not bucket["highs"]["value"] == bucket["lows"]["value"] == count:
+        return Bucket(count, -1, -1)
+    return Bucket(count, int(bucket["high"]["value"]), int(bucket["low"]["value"]))
+
+
+def _moment(milliseconds: Any) -> datetime:
+    return _EPOCH + timedelta(milliseconds=int(milliseconds))

@@ -1,0 +1,208 @@
+"""The two client libraries' transports behind one call: bytes out, status and data back.
+
+Only their transports are used: they carry TLS, logins, connection pools and dead-host tracking.
+Their retries are off, because ours are bounded in one place; an error status is an answer here,
+not an exception.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlencode
+
+from airflow_provider_logmigrate.stores.search.endpoint import Endpoint, Engine
+from airflow_provider_logmigrate.stores.search.faults import Broken, Unanswered, unanswered
+
+if TYPE_CHECKING:
+    import elastic_transport
+    import opensearchpy
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+
+class Wire(Protocol):
+    """One request to one of the hosts. Thread-safe."""
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        body: bytes | None,
+        content_type: str,
+        timeout: float | None,
+    ) -> tuple[int, Any]:
+        """Status and parsed answer. :raises Unanswered: there was none, or not a whole one."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+def open_wire(endpoint: Endpoint) -> Wire:
+    """A wire of the endpoint's engine; connects with the first request."""
+    endpoint.check_ca()
+    if endpoint.engine is Engine.OPENSEARCH:
+        return _OpenSearchWire(endpoint)
+    return _ElasticWire(endpoint)
+
+
+def parse_exact(data: str | bytes) -> Any:
+    """JSON with decimals as they were written: a document's 0.1 isn't turned into a double."""
+    return json.loads(data, parse_float=Decimal)
+
+
+class _OpenSearchWire:
+    """Through opensearch-py. It doesn't say which success status it was: 200 stands for all."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        from opensearchpy import Transport, serializer
+
+        class Exact(serializer.JSONSerializer):
+            def loads(self, s: str) -> Any:
+                return parse_exact(s)
+
+        authorization = endpoint.authorization()
+        common: dict[str, Any] = {
+            "timeout": endpoint.timeout_seconds,
+            "headers": {"authorization": authorization} if authorization else {},
+        }
+        secure = {
+            "verify_certs": endpoint.verify_certs,
+            "ssl_show_warn": False,
+            "ca_certs": endpoint.ca_certs,
+        }
+        hosts = [
+            {
+                "host": host.name,
+                "port": host.port,
+                "use_ssl": host.scheme == "https",
+                "url_prefix": host.prefix,
+                **common,
+                **(secure if host.scheme == "https" else {}),
+            }
+            for host in endpoint.addresses()
+        ]
+        self._transport: opensearchpy.Transport = Transport(
+            hosts,
+            serializer=Exact(),
+            max_retries=0,
+            retry_on_timeout=True,  # with no retry left it only marks the host as dead
+            pool_maxsize=endpoint.connections,
+        )
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        body: bytes | None,
+        content_type: str,
+        timeout: float | None,
+    ) -> tuple[int, Any]:
+        from opensearchpy import exceptions
+
+        # Parameters go into the path: the transport would take "timeout" for its own.
+        try:
+            data = self._transport.perform_request(
+                method,
+                _with(path, params),
+                body=body,
+                timeout=timeout,
+                headers={"content-type": content_type},
+            )
+        except exceptions.ConnectionError as error:
+            raise unanswered(error) from error
+        except exceptions.SerializationError as error:
+            raise Unanswered(Broken.LOST, "the answer isn't the engine's JSON") from error
+        except exceptions.TransportError as error:
+            if not isinstance(error.status_code, int):
+                raise unanswered(error) from error
+            return error.status_code, error.info if error.info is not None else error.error
+        return 200, data
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class _ElasticWire:
+    """Through elastic-transport.
+
+    Not through elasticsearch-py, whose 9.x sends media types that an 8.x server refuses; with
+    plain ``application/json`` this serves both.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        from elastic_transport import JsonSerializer, NodeConfig, Transport
+
+        class Exact(JsonSerializer):
+            def json_loads(self, data: bytes) -> Any:
+                return parse_exact(data)
+
+            def dumps(self, data: Any) -> bytes:
+                if not isinstance(data, bytes):
+                    raise TypeError("bodies are bytes before they reach the transport")
+                return data
+
+        authorization = endpoint.authorization()
+        headers = {"accept": JSON} | ({"authorization": authorization} if authorization else {})
+        secure: dict[str, Any] = {
+            "verify_certs": endpoint.verify_certs,
+            "ssl_show_warn": False,
+            "ca_certs": endpoint.ca_certs,
+        }
+        self._transport: elastic_transport.Transport = Transport(
+            [
+                NodeConfig(
+                    scheme=host.scheme,
+                    host=host.name,
+                    port=host.port,
+                    path_prefix=host.prefix,
+                    headers=headers,
+                    connections_per_node=endpoint.connections,
+                    request_timeout=endpoint.timeout_seconds,
+                    **(secure if host.scheme == "https" else {}),
+                )
+                for host in endpoint.addresses()
+            ],
+            serializers={JSON: Exact(), NDJSON: Exact()},
+            max_retries=0,
+            retry_on_status=(),
+            meta_header=False,
+        )
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        body: bytes | None,
+        content_type: str,
+        timeout: float | None,
+    ) -> tuple[int, Any]:
+        from elastic_transport import SerializationError, TransportError
+        from elastic_transport.client_utils import DEFAULT
+
+        try:
+            answer = self._transport.perform_request(
+                method,
+                _with(path, params),
+                body=body,
+                headers={"content-type": content_type},
+                request_timeout=DEFAULT if timeout is None else timeout,
+            )
+        except SerializationError as error:
+            raise Unanswered(Broken.LOST, "the answer isn't the engine's JSON") from error
+        except TransportError as error:
+            raise unanswered(error) from error
+        return answer.meta.status, answer.body
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def _with(path: str, params: Mapping[str, str]) -> str:
+    return f"{path}?{urlencode(params)}" if params else path
