@@ -35,20 +35,23 @@ def config_schema() -> dict[str, Any]:
     schema = ConfigModel.model_json_schema(by_alias=True, schema_generator=_Generator)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_on_one_line(schema),
+        **_finished(schema),
         "title": "Configuration of airflow-provider-logmigrate",
     }
 
 
-def _on_one_line(value: Any) -> Any:
-    """Descriptions come from docstrings, whose line breaks mean nothing."""
+def _finished(value: Any) -> Any:
+    """Descriptions on one line; where keys have a pattern, no other keys."""
     if isinstance(value, list):
-        return [_on_one_line(item) for item in value]
+        return [_finished(item) for item in value]
     if not isinstance(value, dict):
         return value
-    told = value.get("description")
-    joined = {"description": " ".join(told.split())} if isinstance(told, str) else {}
-    return {key: _on_one_line(item) for key, item in value.items()} | joined
+    finished = {key: _finished(item) for key, item in value.items()}
+    if isinstance(told := value.get("description"), str):
+        finished["description"] = " ".join(told.split())
+    if "patternProperties" in value:
+        finished["additionalProperties"] = False
+    return finished
 
 
 def schema_text() -> str:

@@ -61,7 +61,12 @@ class EngineInfo:
 
 
 def path(*segments: str) -> str:
-    """A request path of quoted segments: a name with ``/`` or ``?`` stays one segment."""
+    """A request path of quoted segments: a name with ``/`` or ``?`` stays one segment.
+
+    :raises TargetRefused: a segment that HTTP libraries would resolve (``..``) or drop.
+    """
+    if any(segment in ("", ".", "..") for segment in segments):
+        raise TargetRefused("a request path has an unusable segment", where=repr(segments))
     return "".join("/" + quote(segment, safe="") for segment in segments)
 
 

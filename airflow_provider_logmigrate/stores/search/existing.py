@@ -33,7 +33,7 @@ class IndexState:
     aliases: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class IndexVersion:
     """One ``-v<number>`` index of a unit's alias.
 
@@ -78,24 +78,24 @@ def versions(client: SearchClient, alias: str) -> list[IndexVersion]:
     """
     response = client.request(
         "GET",
-        path(f"{concrete(alias)}-v*", "_mapping"),
+        path(f"{concrete(alias)}-v*"),
         params={
             "allow_no_indices": "true",
             "expand_wildcards": "open,closed",
-            "filter_path": f"*.mappings._meta.{META},*.mappings.dynamic",
+            "filter_path": f"*.mappings._meta.{META},*.settings.index.uuid",
         },
         where=alias,
     )
-    name = re.compile(re.escape(alias) + r"-v(\d+)")
+    name = re.compile(re.escape(alias) + r"-v([1-9]\d*)")
     found = []
     for index, record in (response.data or {}).items():
         match = name.fullmatch(index)
         if match:
-            meta = record["mappings"].get("_meta", {}).get(META, {})
+            meta = record.get("mappings", {}).get("_meta", {}).get(META, {})
             found.append(
                 IndexVersion(int(match[1]), index, meta.get("unit"), meta.get("definition"))
             )
-    return sorted(found)
+    return sorted(found, key=lambda version: version.number)
 
 
 def name_is_alias(client: SearchClient, name: str, indices: list[str]) -> IndexConflict:

@@ -1,0 +1,86 @@
+"""How the dev stack's Airflow finds the stores: a configuration file and three connections."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from devstack.sampledata.profiles import PROFILES
+
+MIGRATION = "dify_logs"
+"""Name of the migration in the configuration."""
+
+_CONFIG = """\
+# The dev stack's configuration: the sample data of three tenants. Yours to change; it is written
+# once and kept. dags/logmigrate.example.yaml shows every key.
+version: 1
+
+stores:
+  dify_db: {{type: postgres, connection: dify_postgres}}
+  search: {{type: opensearch, connection: logs_search}}
+
+migrations:
+  {migration}:
+    pack: dify
+    source: dify_db
+    target: search
+    tenants:
+      list:
+{tenants}
+    from: {first_day}
+    to: {last_day}
+    offload: {{url: {storage}}}
+"""
+
+
+def write_config(path: Path, *, storage: Path) -> Path:
+    """
+    Write the configuration unless it is there, and return its path.
+
+    :param storage: folder of the offloaded contents.
+    """
+    if not path.exists():
+        profile = PROFILES["demo"]
+        text = _CONFIG.format(
+            migration=MIGRATION,
+            tenants="\n".join(f"        - {tenant}" for tenant in profile.tenant_ids),
+            first_day=f"{profile.month_starts[0]:%Y-%m-%d}",
+            last_day=profile.last_day,
+            # A JSON string is YAML as well, whatever is in the path.
+            storage=json.dumps(f"file://{storage}"),
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return path
+
+
+def connections(*, dify_dsn: str, ledger_dsn: str, search_url: str) -> dict[str, str]:
+    """The Airflow connections, as the environment variables of Airflow's processes."""
+    search = urlsplit(search_url)
+    return {
+        "AIRFLOW_CONN_DIFY_POSTGRES": _postgres(dify_dsn),
+        "AIRFLOW_CONN_LOGMIGRATE_LEDGER": _postgres(ledger_dsn),
+        "AIRFLOW_CONN_LOGS_SEARCH": json.dumps(
+            {
+                "conn_type": "opensearch",
+                "schema": search.scheme,
+                "host": search.hostname,
+                "port": search.port,
+            }
+        ),
+    }
+
+
+def _postgres(dsn: str) -> str:
+    parts = urlsplit(dsn)
+    return json.dumps(
+        {
+            "conn_type": "postgres",
+            "host": parts.hostname,
+            "port": parts.port,
+            "login": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "schema": unquote(parts.path.lstrip("/")),
+        }
+    )

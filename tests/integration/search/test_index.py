@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_logmigrate.core.clock import Stop
+from airflow_provider_logmigrate.core.errors import IndexConflict, TargetRefused
+from airflow_provider_logmigrate.stores.search.client import Engine, SearchClient
+from airflow_provider_logmigrate.stores.search.index import (
+    IndexState,
+    IndexVersion,
+    put_settings,
+    read,
+    versions,
+)
+from airflow_provider_logmigrate.stores.search.mapping import IndexOptions
+from airflow_provider_logmigrate.stores.search.target import SearchTarget
+from tests.integration.search.conftest import target_of
+from tests.unit.stores.search.building import chunk, document, numbered, plan
+
+SERVING = IndexOptions(replicas=1, refresh_interval="7s")
+
+
+def state(client: SearchClient, index: str) -> IndexState:
+    found = read(client, index)
+    assert found is not None
+    return found
+
+
+def load_settings(client: SearchClient, index: str) -> tuple[str | None, str | None]:
+    settings = state(client, index).settings
+    return settings.get("index.refresh_interval"), settings.get("index.number_of_replicas")
+
+
+def test_load_settings_and_back(client: SearchClient, target: SearchTarget, tenant: str) -> None:
+    unit = plan(client.engine, tenant, options=SERVING)
+    target.prepare(unit)
+    assert load_settings(client, unit.index) == ("-1", "0")
+    target.write(unit, chunk(numbered(10)), stop=Stop())
+    target.finish(unit)
+    assert load_settings(client, unit.index) == ("7s", "1")
+    target.finish(unit)
+    assert load_settings(client, unit.index) == ("7s", "1")
+
+
+def test_another_process_finishes_what_a_killed_one_prepared(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    unit = plan(client.engine, tenant, options=SERVING)
+    target.prepare(unit)
+    target_of(client).finish(unit)
+    assert load_settings(client, unit.index) == ("7s", "1")
+
+
+def test_a_second_attempt_adopts_the_index_and_its_documents(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    unit = plan(client.engine, tenant, options=SERVING)
+    target.prepare(unit)
+    target.write(unit, chunk(numbered(10)), stop=Stop())
+    target.finish(unit)
+    target_of(client).prepare(unit)
+    assert load_settings(client, unit.index) == ("-1", "0")
+    assert target.summarise(unit).total.count == 10
+
+
+def test_an_index_that_serves_readers_keeps_its_settings_during_a_repair(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    unit = plan(client.engine, tenant, options=SERVING)
+    target.prepare(unit)
+    target.finish(unit)
+    client.request("PUT", f"/{unit.index}/_alias/{unit.alias}")
+    target.prepare(unit)
+    assert load_settings(client, unit.index) == ("7s", "1")
+
+
+def test_two_attempts_at_once(client: SearchClient, tenant: str) -> None:
+    unit = plan(client.engine, tenant)
+    failures: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            target_of(client).prepare(unit)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert versions(client, unit.alias) == [IndexVersion(1, unit.index, unit.key, "d1")]
+
+
+def test_the_index_says_whose_it_is_and_how_old_its_data_are(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    unit = plan(client.engine, tenant, options=SERVING)
+    target.prepare(unit)
+    target.write(unit, chunk(numbered(3)), stop=Stop())
+    target.finish(unit)
+    found = state(client, unit.index)
+    assert found.meta == {
+        "migration": "test",
+        "plan_hash": "abc",
+        "unit": unit.key,
+        "definition": "d1",
+        "serving": {"refresh_interval": "7s", "number_of_replicas": 1},
+        "max_event_time": "2025-01-05T00:14:00+00:00",
+    }
+    age = found.settings.get("index.lifecycle.origination_date")
+    assert age == ("1736036040000" if client.engine is Engine.ELASTICSEARCH else None)
+
+
+@pytest.mark.parametrize("taken_by", ["stranger", "alias", "other unit", "other definition"])
+def test_a_taken_name_is_a_conflict_and_nothing_is_touched(
+    client: SearchClient, target: SearchTarget, tenant: str, taken_by: str
+) -> None:
+    unit = plan(client.engine, tenant)
+    holder = unit.index
+    if taken_by == "stranger":
+        client.request("PUT", f"/{unit.index}", body={})
+    elif taken_by == "alias":
+        holder = unit.index + "0"
+        client.request("PUT", f"/{holder}", body={"aliases": {unit.index: {}}})
+    elif taken_by == "other unit":
+        target.prepare(replace(plan(client.engine, "somebody"), index=unit.index))
+    else:
+        target.prepare(replace(unit, definition="d0"))
+    before = state(client, holder)
+    with pytest.raises(IndexConflict) as caught:
+        target.prepare(unit)
+    assert unit.index in str(caught.value)
+    with pytest.raises(IndexConflict):
+        target.finish(unit)
+    assert state(client, holder) == before
+
+
+def test_finish_without_an_index_does_nothing(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    unit = plan(client.engine, tenant)
+    target.finish(unit)
+    assert read(client, unit.index) is None
+
+
+def test_an_index_that_a_writer_made_again_is_not_taken_for_ours(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    unit = plan(client.engine, tenant)
+    target.prepare(unit)
+    client.request("DELETE", f"/{unit.index}")
+    target.write(unit, chunk(numbered(3)), stop=Stop())  # engines create indices by default
+    with pytest.raises(IndexConflict, match="wasn't made by this provider"):
+        target.finish(unit)
+
+
+def test_settings_the_engine_refuses(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    unit = plan(client.engine, tenant, options=IndexOptions(codec="no-such-codec"))
+    with pytest.raises(TargetRefused, match="no-such-codec"):
+        target.prepare(unit)
+
+
+def test_versions(client: SearchClient, target: SearchTarget, tenant: str) -> None:
+    for version in (1, 2, 10):
+        target.prepare(plan(client.engine, tenant, version=version))
+    unit = plan(client.engine, tenant)
+    client.request("PUT", f"/{unit.alias}-v3", body={})
+    client.request("PUT", f"/{unit.alias}-v2-copy", body={})
+    client.request("PUT", f"/{unit.alias}-v02", body={})
+    found = versions(client, unit.alias)
+    assert [(v.number, v.unit, v.definition) for v in found] == [
+        (1, unit.key, "d1"),
+        (2, unit.key, "d1"),
+        (3, None, None),
+        (10, unit.key, "d1"),
+    ]
+    assert versions(client, unit.alias + "9") == []
+
+
+def test_a_closed_version_still_counts(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    unit = plan(client.engine, tenant)
+    target.prepare(unit)
+    client.request("POST", f"/{unit.index}/_close")
+    assert [v.number for v in versions(client, unit.alias)] == [1]
+    with pytest.raises(TargetRefused):
+        target.write(unit, chunk(numbered(1)), stop=Stop())
+
+
+def test_hostile_tenants_get_indices_of_their_own(client: SearchClient, tenant: str) -> None:
+    target = target_of(client)
+    units = [plan(client.engine, tenant + odd) for odd in ("*", ",x", "..", "ÄÖ", "/", "%41", "")]
+    for number, unit in enumerate(units):
+        target.prepare(unit)
+        target.write(unit, chunk([("k", document(number))]), stop=Stop())
+        target.finish(unit)
+    assert len({unit.index for unit in units}) == len(units)
+    for number, unit in enumerate(units):
+        ((_, found),) = target.get(unit, ["k"])
+        assert found["steps"] == number
+
+
+def test_replicas_a_user_changed_by_hand_are_put_right_again(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    unit = plan(client.engine, tenant, options=SERVING)
+    target.prepare(unit)
+    put_settings(client, unit.index, {"refresh_interval": "99s"})
+    target.finish(unit)
+    assert load_settings(client, unit.index) == ("7s", "1")
