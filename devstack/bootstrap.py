@@ -51,18 +51,18 @@ def main() -> int:
     try:
         if sys.version_info < MINIMUM:
             raise BootstrapError(
-                "this is Python {}, needed is {}.{} or later. If you have a newer one, name it: "
-                "make PYTHON=python3.12 ...".format(sys.version.split()[0], *MINIMUM)
+                f"this is Python {sys.version.split()[0]}, needed is {MINIMUM[0]}.{MINIMUM[1]} or "
+                "later. If you have a newer one, name it: make PYTHON=python3.12 ..."
             )
         if not is_current(wanted):
             BUILD.mkdir(exist_ok=True)
             # Two commands at once: the second one waits, and then finds the work done.
-            with open(str(BUILD / "bootstrap.lock"), "w") as lock:
+            with (BUILD / "bootstrap.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not is_current(wanted):
                     install(widest(wanted))
     except BootstrapError as error:
-        print("error: {}".format(error), file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -103,8 +103,8 @@ def expected(which: str) -> "dict[str, str]":
 def install(which: str) -> None:
     """Bring the environment to exactly the lock's packages, and the project itself."""
     began = time.monotonic()
-    print("setting up .venv for {} (Python {}.{})".format(which, *sys.version_info), flush=True)
-    uv = ensure_uv()
+    print(f"setting up .venv for {which} with Python {sys.version.split()[0]}", flush=True)
+    uv: "list[object]" = [ensure_uv()]
     before = stamped()
     STAMP.unlink(missing_ok=True)
     reusable = (
@@ -112,14 +112,17 @@ def install(which: str) -> None:
         and before.get("checkout") == str(CHECKOUT)
         and (ENVIRONMENT / "bin" / "python").exists()
     )
+    if not sys.stderr.isatty():
+        # Progress bars are for people; a log needs no list of 150 packages.
+        uv = [*uv, "--quiet"]
     if not reusable:
-        run([uv, "venv", "--clear", "--python", sys.executable, ENVIRONMENT])
+        run([*uv, "venv", "--clear", "--python", sys.executable, ENVIRONMENT])
     into = ["--python", ENVIRONMENT / "bin" / "python"]
-    run([uv, "pip", "sync", "--require-hashes", *into, lock_file(which)])
+    run([*uv, "pip", "sync", "--require-hashes", *into, lock_file(which)])
     # What builds it is in the lock: nothing more is downloaded.
-    run([uv, "pip", "install", "--no-deps", "--no-build-isolation", *into, "-e", CHECKOUT])
+    run([*uv, "pip", "install", "--no-deps", "--no-build-isolation", *into, "-e", CHECKOUT])
     STAMP.write_text(json.dumps(expected(which), indent=2))
-    print("ready in {:.0f} s".format(time.monotonic() - began), flush=True)
+    print(f"ready in {time.monotonic() - began:.0f} s", flush=True)
 
 
 def ensure_uv() -> Path:
@@ -130,7 +133,7 @@ def ensure_uv() -> Path:
         return program
     shutil.rmtree(str(TOOLS), ignore_errors=True)
     options = ["--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes"]
-    options += ["--only-binary", ":all:", "--requirement", TOOLS_LOCK]
+    options += ["--only-binary", ":all:", "--requirement", str(TOOLS_LOCK)]
     if importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv"):
         run([sys.executable, "-m", "venv", TOOLS])
         run([TOOLS / "bin" / "python", "-m", "pip", "install", *options])
@@ -152,9 +155,7 @@ def run(command: "list[object]") -> None:
     done = subprocess.run(words, cwd=str(CHECKOUT), env=environment(), check=False)
     if done.returncode != 0:
         raise BootstrapError(
-            "this failed with exit code {}:\n  {}\n{}".format(
-                done.returncode, " ".join(words), NO_NETWORK
-            )
+            f"this failed with exit code {done.returncode}:\n  {' '.join(words)}\n{NO_NETWORK}"
         )
 
 
@@ -175,7 +176,7 @@ def environment() -> "dict[str, str]":
 
 def lock_file(which: str) -> Path:
     """The requirements of one environment."""
-    return CHECKOUT / "requirements" / "{}.lock".format(which)
+    return CHECKOUT / "requirements" / f"{which}.lock"
 
 
 def digest(path: Path) -> str:

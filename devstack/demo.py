@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -108,16 +109,16 @@ def _failure(client: AirflowClient, name: str, run: str) -> str:
 
 
 def _table(title: str, units: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("stream", "month"):
-        table.add_column(column)
-    for column in ("source rows", "held back", "documents", "rejected", "docs/s"):
+        table.add_column(column, no_wrap=True)
+    for column in ("rows", "held back", "documents", "rejected", "docs/s"):
         table.add_column(column, justify="right")
-    table.add_column("certificate")
+    table.add_column("certificate", no_wrap=True)
     for unit in units:
         rate = f"{unit['rate']:,.0f}" if unit["rate"] else "-"
         table.add_row(
-            unit["stream"],
+            unit["stream"].removeprefix("workflow_"),
             unit["period"],
             *(f"{unit[name]:,}" for name in ("rows", "held_back", "documents", "rejected")),
             rate,

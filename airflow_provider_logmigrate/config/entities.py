@@ -103,7 +103,7 @@ class OffloadStorage:
 
     url: str
     connection: str | None = None
-    inline_limit: int = 1 << 20
+    inline_limit: int = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,8 +149,8 @@ class OffloadModel(Model):
     `file:///data/dify` or `s3://bucket/prefix`. No user name and no password here."""
     connection: Name | None = None
     """Id of the Airflow connection for the object storage, if it needs one."""
-    inline_limit: Size = Field(default=1 << 20, ge=0, le=64 << 20)
-    """How much of one offloaded content is made searchable; more is cut, and reported."""
+    inline_limit: Size = Field(default=8 << 20, ge=0, le=64 << 20)
+    """The largest offloaded content that is made searchable; larger ones are left out, and reported."""
 
 
 class LimitsModel(Model):

@@ -1,22 +1,21 @@
-"""The copy loop: reader thread -> bounded queue -> senders -> watermark -> checkpoint.
+"""The copy loop: what the pipeline has written -> watermark -> checkpoint.
 
 Guarantees: the checkpoint never passes a row that is neither acknowledged nor in the dead
-letters; every way out (end, error, stop) leaves a durable checkpoint and restored index settings;
-an error in any thread ends the copy and is raised; memory is bounded by
-``(2 * in_flight + 2) * chunk_bytes`` whatever the rows.
+letters, nor a finding that isn't kept; every way out (end, error, stop) leaves a durable checkpoint
+and restored index settings, and no thread; an error in any thread ends the copy and is raised;
+memory is bounded by ``(2 * in_flight + 2) * chunk_bytes`` whatever the rows.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from airflow_provider_logmigrate.core.checkpoint import Counters, Cursor
-from airflow_provider_logmigrate.core.chunk import Chunk
 from airflow_provider_logmigrate.core.clock import Clock, Stop
-from airflow_provider_logmigrate.core.errors import Fenced, TooManyRejected
+from airflow_provider_logmigrate.core.errors import Fenced, NothingCopied, TooManyRejected
+from airflow_provider_logmigrate.core.pipeline import Event, Failed, Pipeline, ReadDone, Written
 from airflow_provider_logmigrate.core.ports import (
     CopyLimits,
     CopyOutcome,
@@ -25,31 +24,20 @@ from airflow_provider_logmigrate.core.ports import (
     Source,
     SourceFinding,
     Target,
-    WriteResult,
 )
 from airflow_provider_logmigrate.core.progress import Progress, ProgressMeter
 from airflow_provider_logmigrate.core.watermark import Watermark
 
 POLL_SECONDS = 0.2
-"""How often blocked threads look at the stop flag."""
+"""How often the stop flag is looked at while nothing happens."""
 
+FINDINGS_AT_ONCE = 500
+"""Findings kept in one call of the journal, which costs a transaction."""
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    chunk: Chunk
-    result: WriteResult
+FINDINGS_RETURNED = 100
+"""Findings in the outcome; the journal has all of them."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    error: BaseException
-
-
-class _ReadDone:
-    """The reader has emitted everything."""
-
-
-_Event = _Written | _Failed | _ReadDone | SourceFinding
+_log = logging.getLogger(__name__)
 
 
 def copy(
@@ -63,13 +51,19 @@ def copy(
     limits: CopyLimits,
     clock: Clock,
     stop: Stop,
+    expected: int = 0,
 ) -> CopyOutcome:
     """Copy what ``request`` asks for, from its cursor on.
 
+    A repair has no position to resume from: while it runs, the unit stays ``copied`` in the
+    checkpoint, and after a kill the differing hours are looked for again.
+
     :param counters: of the attempts before, continued in every checkpoint.
     :param upper: event time up to which the unit is read; stored in the checkpoint.
+    :param expected: rows that are known to be there, 0 if unknown.
     :raises Interrupted: ``stop`` was set; the checkpoint is durable.
     :raises TooManyRejected: see :class:`CopyLimits`.
+    :raises NothingCopied: rows were expected, and not one came. The unit isn't marked as copied.
     """
     loop = _Loop(
         source=source,
@@ -87,15 +81,32 @@ def copy(
     except Fenced:
         raise  # the newer attempt is loading: the index settings are its business now
     except BaseException:
-        target.finish(request.plan)
+        _at_the_end(
+            lambda: target.finish(request.plan),
+            f"{request.plan.index} keeps its load settings until the next attempt",
+        )
         raise
     target.finish(request.plan)
-    loop.close()
+    loop.close(expected)
     return CopyOutcome(loop.watermark.complete, request.after, tuple(loop.found))
 
 
+def _at_the_end(work: Callable[[], None], otherwise: str) -> None:
+    """Do something while an error is being raised, whose type decides what happens next.
+
+    A failure in here is logged instead of taking that error's place. :raises Fenced: all the same,
+    since it says that nothing may happen next.
+    """
+    try:
+        work()
+    except Fenced:
+        raise
+    except Exception:
+        _log.exception("While ending the copy: %s", otherwise)
+
+
 class _Loop:
-    """State of one copy; all of it belongs to the calling thread but the two queues."""
+    """State of one copy; all of it belongs to the calling thread."""
 
     def __init__(
         self,
@@ -109,68 +120,58 @@ class _Loop:
         limits: CopyLimits,
         clock: Clock,
     ) -> None:
-        self._source, self._target, self._journal = source, target, journal
-        self._request, self._plan, self._upper = request, request.plan, upper
-        self._limits, self._clock = limits, clock
+        self._journal, self._request, self._plan = journal, request, request.plan
+        self._upper, self._limits, self._clock = upper, limits, clock
+        self._pipeline = Pipeline(
+            source=source, target=target, request=request, in_flight=limits.in_flight
+        )
         self.watermark = Watermark(request.after, counters)
         self.found: list[SourceFinding] = []
-        estimate = request.plan.estimate
+        self._unkept: list[SourceFinding] = []
+        # A repair reads some hours only: the unit's estimate says nothing about how long.
+        estimate = None if request.repair else request.plan.estimate
         self._meter = ProgressMeter(unit=request.plan.key, rows=estimate.rows if estimate else None)
-        self._chunks: queue.Queue[Chunk | None] = queue.Queue(limits.in_flight)
-        self._events: queue.Queue[_Event] = queue.Queue()
+        self._before = counters if request.repair else Counters()
         self._saved: tuple[Cursor | None, Counters] = (request.after, counters)
-        self._emitted = 0
         self._note = ""
 
     def run(self, stop: Stop) -> None:
         """Run threads until everything is settled, or raise the first error."""
-        inner = Stop()
-        threads = [threading.Thread(target=self._read, args=(inner,), name="reader", daemon=True)]
-        threads += [
-            threading.Thread(target=self._send, args=(inner,), name=f"sender-{n}", daemon=True)
-            for n in range(self._limits.in_flight)
-        ]
-        for thread in threads:
-            thread.start()
-        error: BaseException | None = None
         try:
+            self._pipeline.start()
             self._settle_all(stop)
-        except BaseException as caught:  # noqa: BLE001 - raised below, when the threads ended
-            error = caught
-            inner.set(str(caught))
-        for thread in threads:
-            thread.join()
-        if error is not None:
-            self._keep_what_is_safe(error)
-            raise error
+        except BaseException as error:
+            self._pipeline.end(f"{type(error).__name__}: {error}")
+            if not isinstance(error, Fenced):
+                _at_the_end(
+                    self._keep_what_is_safe,
+                    f"{self._plan.key} will be read again from its checkpoint before this one",
+                )
+            raise
+        self._pipeline.end("everything is settled")
 
-    def close(self) -> None:
+    def close(self, expected: int) -> None:
         """Write the final checkpoint: the unit is copied."""
-        self._journal.checkpoint(
-            self._plan,
-            cursor=self.watermark.cursor,
-            counters=self.watermark.complete,
-            upper=self._upper,
-            copied=True,
-        )
+        counters = self.watermark.complete
+        before = self._before.documents + self._before.rejected
+        if expected and counters.documents + counters.rejected == before:
+            raise NothingCopied(
+                f"0 of {expected:,} rows were copied", where=self._plan.key, expected=expected
+            )
+        self._write_checkpoint(self.watermark.cursor, counters, copied=True)
         self._journal.progress(self._snapshot())
 
     def _settle_all(self, stop: Stop) -> None:
         read_done = False
         settled = 0
         saved_at = shown_at = self._clock.monotonic()
-        while not (read_done and settled == self._emitted):
+        while not (read_done and settled == self._pipeline.emitted):
             stop.check(self._plan.key)
-            event = self._next_event()
-            if isinstance(event, _Failed):
-                raise event.error
-            if isinstance(event, _ReadDone):
+            event = self._pipeline.next_event(timeout=POLL_SECONDS)
+            if isinstance(event, ReadDone):
                 read_done = True
-            elif isinstance(event, SourceFinding):
-                self._take_finding(event)
             elif event is not None:
-                settled += 1
-                self._settle(event)
+                settled += self._take(event)
             now = self._clock.monotonic()
             if now - saved_at >= self._limits.checkpoint_seconds:
                 saved_at = now
@@ -178,70 +179,74 @@ class _Loop:
             if now - shown_at >= self._limits.progress_seconds:
                 shown_at = now
                 self._journal.progress(self._snapshot())
+        self._keep_findings()
+        if self.watermark.waiting:
+            raise AssertionError(f"the chunks of {self._plan.key} aren't numbered without gaps")
 
-    def _next_event(self) -> _Event | None:
-        try:
-            return self._events.get(timeout=POLL_SECONDS)
-        except queue.Empty:
-            return None
+    def _take(self, event: Event) -> int:
+        """Take one event; how many chunks it settled."""
+        if isinstance(event, Failed):
+            raise event.error
+        if isinstance(event, SourceFinding):
+            self._unkept.append(event)
+            if len(self._unkept) >= FINDINGS_AT_ONCE:
+                self._keep_findings()
+            return 0
+        if isinstance(event, Written):
+            self._settle(event)
+            self._pipeline.settled()
+            if event.rejected:
+                self._guard_rejections()
+            return 1
+        return 0
 
-    def _settle(self, written: _Written) -> None:
-        chunk, result = written.chunk, written.result
-        if result.acknowledged + len(result.rejected) != chunk.count:
-            raise AssertionError(f"chunk {chunk.sequence} of {self._plan.key} isn't accounted for")
-        if result.rejected:
-            self._journal.dead_letters(self._plan, result.rejected)
-        self._note = result.note
-        self.watermark.settle(
-            chunk.sequence,
-            chunk.cursor,
-            Counters(chunk.count, result.acknowledged, len(result.rejected), len(chunk.body)),
-        )
-        if result.rejected:
-            self._guard_rejections()
+    def _settle(self, written: Written) -> None:
+        """Move the watermark, once what the chunk leaves behind is durable."""
+        self._keep_findings()
+        if written.rejected:
+            self._journal.dead_letters(self._plan, written.rejected)
+        self._note = written.note
+        self.watermark.settle(written.sequence, written.cursor, written.counters)
 
     def _guard_rejections(self) -> None:
         counters, limits = self.watermark.complete, self._limits
-        tried = counters.documents + counters.rejected
-        share = counters.rejected / tried if tried else 1.0
-        if counters.rejected > limits.max_rejected or (
-            tried >= limits.share_after and share > limits.max_rejected_share
+        rejected = counters.rejected - self._before.rejected
+        tried = rejected + counters.documents - self._before.documents
+        if rejected > limits.max_rejected or (
+            tried >= limits.share_after and rejected > limits.max_rejected_share * tried
         ):
             raise TooManyRejected(
-                f"{counters.rejected:,} of {tried:,} documents were rejected",
+                f"{rejected:,} of {tried:,} documents were rejected",
                 where=self._plan.key,
-                rejected=counters.rejected,
+                rejected=rejected,
                 tried=tried,
             )
 
-    def _take_finding(self, finding: SourceFinding) -> None:
-        self._journal.findings(self._plan, [finding])
-        if len(self.found) < 100:
-            self.found.append(finding)
+    def _keep_findings(self) -> None:
+        if self._unkept:
+            self._journal.findings(self._plan, tuple(self._unkept))
+            self.found += self._unkept[: FINDINGS_RETURNED - len(self.found)]
+            self._unkept.clear()
 
     def _save(self) -> None:
         position = (self.watermark.cursor, self.watermark.counters)
         if position != self._saved:
-            self._journal.checkpoint(
-                self._plan,
-                cursor=position[0],
-                counters=position[1],
-                upper=self._upper,
-                copied=False,
-            )
+            self._write_checkpoint(*position, copied=self._request.repair)
             self._saved = position
 
-    def _keep_what_is_safe(self, error: BaseException) -> None:
+    def _write_checkpoint(
+        self, cursor: Cursor | None, counters: Counters, *, copied: bool
+    ) -> None:
+        self._journal.checkpoint(
+            self._plan, cursor=cursor, counters=counters, upper=self._upper, copied=copied
+        )
+
+    def _keep_what_is_safe(self) -> None:
         """After the threads have ended: settle what they still finished, then checkpoint."""
-        retryable = getattr(error, "retryable", False)
-        if not (retryable or isinstance(error, KeyboardInterrupt)):
-            return
-        while True:
-            try:
-                event = self._events.get_nowait()
-            except queue.Empty:
-                break
-            if isinstance(event, _Written) and not event.result.rejected:
+        while (event := self._pipeline.next_event(timeout=0)) is not None:
+            if isinstance(event, SourceFinding):
+                self._unkept.append(event)
+            elif isinstance(event, Written):
                 self._settle(event)
         self._save()
 
@@ -249,47 +254,3 @@ class _Loop:
         return self._meter.snapshot(
             at=self._clock.monotonic(), counters=self.watermark.complete, note=self._note
         )
-
-    def _read(self, inner: Stop) -> None:
-        def emit(chunk: Chunk) -> None:
-            self._emitted += 1
-            self._put(chunk, inner)
-
-        try:
-            self._source.read(
-                self._request,
-                framing=self._target,
-                emit=emit,
-                report=self._events.put,
-                stop=inner,
-            )
-            for _ in range(self._limits.in_flight):
-                self._put(None, inner)
-            self._events.put(_ReadDone())
-        except BaseException as error:  # noqa: BLE001 - forwarded: swallowed, it would lose rows
-            self._events.put(_Failed(error))
-
-    def _put(self, chunk: Chunk | None, inner: Stop) -> None:
-        while True:
-            inner.check(self._plan.key)
-            try:
-                self._chunks.put(chunk, timeout=POLL_SECONDS)
-            except queue.Full:
-                continue
-            return
-
-    def _send(self, inner: Stop) -> None:
-        try:
-            while (chunk := self._take(inner)) is not None:
-                result = self._target.write(self._plan, chunk, stop=inner)
-                self._events.put(_Written(chunk, result))
-        except BaseException as error:  # noqa: BLE001 - forwarded to the calling thread
-            self._events.put(_Failed(error))
-
-    def _take(self, inner: Stop) -> Chunk | None:
-        while True:
-            inner.check(self._plan.key)
-            try:
-                return self._chunks.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                continue

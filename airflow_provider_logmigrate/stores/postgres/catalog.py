@@ -35,6 +35,8 @@ _KINDS = {
     "timestamp without time zone": ColumnKind.TIMESTAMP,
     "timestamp with time zone": ColumnKind.TIMESTAMP_TZ,
 }
+RESERVED = "logmigrate"
+"""Field of every document that holds its fingerprint."""
 _VARIABLE = frozenset({ColumnKind.KEYWORD, ColumnKind.TEXT, ColumnKind.JSON, ColumnKind.OTHER})
 
 
@@ -46,6 +48,7 @@ class TableFacts:
     :param indexes: column lists of usable (valid, not partial) btree indexes.
     :param rows: the planner's estimate of rows in the whole table; -1 if never analysed.
     :param bytes: of the table with its TOAST, without indexes.
+    :param unique: columns that no two rows share.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -53,6 +56,7 @@ class TableFacts:
     indexes: tuple[tuple[str, ...], ...]
     rows: int
     bytes: int
+    unique: frozenset[str] = frozenset()
 
 
 def identifier(table: str) -> sql.Identifier:
@@ -68,19 +72,25 @@ def table_facts(connection: PgConnection, table: str) -> TableFacts | None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.oid, c.reltuples::bigint, c.relkind::text,"
-            " has_table_privilege(c.oid, 'SELECT')"
+            " has_table_privilege(c.oid, 'SELECT'), row_security_active(c.oid)"
             " FROM pg_class c WHERE c.oid = to_regclass(%s)",
             (identifier(table).as_string(connection),),
         )
         found = cursor.fetchone()
         if found is None:
             return None
-        oid, rows, kind, readable = found
+        oid, rows, kind, readable, filtered = found
         if not readable:
             raise SourceUnsuitable(
                 "the login may not read a table",
                 where=table,
                 next_step=f"GRANT SELECT ON {table} TO the connection's user",
+            )
+        if filtered:
+            raise SourceUnsuitable(
+                "row-level security hides rows of a table from the login",
+                where=table,
+                next_step="let the connection's user own the table, or give it BYPASSRLS",
             )
         cursor.execute(
             "SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull FROM pg_attribute a"
@@ -89,16 +99,18 @@ def table_facts(connection: PgConnection, table: str) -> TableFacts | None:
         )
         columns = cursor.fetchall()
         cursor.execute(
-            "SELECT array_agg(a.attname::text ORDER BY k.n) FROM pg_index i"
+            "SELECT array_agg(a.attname::text ORDER BY k.n), bool_and(i.indisunique)"
+            " FROM pg_index i"
             " JOIN pg_class ic ON ic.oid = i.indexrelid"
             " JOIN pg_am am ON am.oid = ic.relam AND am.amname = 'btree'"
             " CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)"
             " LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
             " WHERE i.indrelid = %s AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL"
+            " AND k.n <= i.indnkeyatts"  # INCLUDEd columns have no order
             " GROUP BY i.indexrelid",
             (oid,),
         )
-        indexes = tuple(tuple(row[0]) for row in cursor.fetchall())
+        found_indexes = [(tuple(names), unique) for names, unique in cursor.fetchall()]
         cursor.execute("SELECT pg_table_size(%s)", (oid,))
         size = cursor.fetchone()
         if kind == "p":  # a partitioned table itself is empty: its children hold the bytes
@@ -113,9 +125,10 @@ def table_facts(connection: PgConnection, table: str) -> TableFacts | None:
     return TableFacts(
         columns=tuple((name, kind) for name, kind, _ in columns),
         not_null=frozenset(name for name, _, required in columns if required),
-        indexes=indexes,
+        indexes=tuple(names for names, _ in found_indexes),
         rows=rows,
         bytes=int(size[0]) if size else 0,
+        unique=frozenset(names[0] for names, unique in found_indexes if unique and len(names) == 1),
     )
 
 
@@ -134,7 +147,23 @@ def shape_of(connection: PgConnection, stream: Stream, facts: TableFacts) -> Str
             f"table {stream.table} lacks required column(s) {', '.join(missing)}",
             where=stream.name,
         )
+    if RESERVED in names:
+        raise SourceUnsuitable(
+            f"table {stream.table} has a column {RESERVED}, the name of the documents' own field",
+            where=stream.name,
+            next_step="declare the stream on a view that renames the column",
+        )
     notes = []
+    if stream.key not in facts.unique:
+        notes.append(
+            f"{stream.table}: no unique index on {stream.key} alone: rows that share a key"
+            " overwrite each other in the target, and the proof fails"
+        )
+    if stream.event_time not in facts.not_null:
+        notes.append(
+            f"{stream.table}: {stream.event_time} may be NULL: such rows belong to no period and"
+            " are neither copied nor counted"
+        )
     if absent := sorted(set(stream.known) - names):
         notes.append(f"{stream.table}: this version has no column {', '.join(absent)}")
     if stream.known and (unknown := sorted(names - set(stream.known) - needed)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from psycopg2 import sql
@@ -13,26 +13,29 @@ from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.plan import ReadStrategy
 from airflow_provider_logmigrate.core.ports import ReadRequest, TimeRange
 from airflow_provider_logmigrate.core.unit import Unit
-from airflow_provider_logmigrate.stores.postgres.catalog import identifier
-from airflow_provider_logmigrate.stores.postgres.render import COPY_OPTIONS, RowRenderer
-from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql, col
+from airflow_provider_logmigrate.stores.postgres.by_parent import children, parents, without_parent
+from airflow_provider_logmigrate.stores.postgres.page_size import PageSize
+from airflow_provider_logmigrate.stores.postgres.render import COPY_OPTIONS, RowRenderer, no_key
+from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
 from airflow_provider_logmigrate.stores.postgres.session import PAGE_PLAN, Session, Sessions
 
 KEYS_PER_SCAN = 200_000
-"""Keys listed by one scan of a table without a usable index: 17 MB of memory, one scan each."""
+"""Keys listed by one scan of a table without a usable index: about 50 MB of memory."""
+FIRST_PAGE_ROWS = 500
 ROWS_PER_KEY_PAGE = 2_000
-PARENTS_PER_BATCH = 200
-PARENT_SLACK = "1 day"
-"""A child may be written this long after its parent ended; later ones are found by the proof."""
-
+FIRST_PARENTS, PARENTS_PER_BATCH = 20, 200
 
 _ANY = sql.SQL("true")
+_PARENTS, _ORPHANS = "parents ", "orphans "
+"""Marks of ``by_parent`` cursors. Their positions mean nothing to the other strategies, and a
+strategy may change between attempts: an index was built, say."""
 
 
 class Reader:
     """Reads the ranges of one request into a renderer.
 
-    :param page_rows: rows of one COPY; 5,000 to 20,000 make no difference, 500 cost a quarter.
+    :param page_rows: rows of one COPY at most; 5,000 to 20,000 make no difference, 500 cost a
+        quarter. Pages of large rows are shorter, see :class:`PageSize`.
     """
 
     def __init__(
@@ -45,47 +48,63 @@ class Reader:
         self._stop = stop
 
     def read(self, request: ReadRequest) -> None:
-        """Read every range; the cursor belongs to the first range that isn't behind it."""
+        """Read every range; the cursor belongs to the first range that isn't behind it.
+
+        A cursor of a strategy that positions differently is left aside: the range is read anew.
+        """
         strategy, unit, after = request.plan.strategy, request.plan.unit, request.after
+        self._rows.tenant(unit.tenant)  # a tenant that can't be is told before anything is read
         settings = PAGE_PLAN if strategy is ReadStrategy.KEYSET else None
         with self._sessions.session(settings, stop=self._stop) as session:
             for part in request.ranges:
                 if strategy is ReadStrategy.KEYSET:
-                    self._by_keyset(session, unit, part, after)
+                    self._by_keyset(session, unit, part, _row_position(after))
                 elif strategy is ReadStrategy.BY_PARENT and not request.repair:
                     self._by_parent(session, unit, part, after)
                 else:
-                    self._by_key(session, unit, part, after)
+                    self._by_key(session, unit, part, _row_position(after))
             self._renderer.finish()
 
     def _by_keyset(
         self, session: Session, unit: Unit, part: TimeRange, after: Cursor | None
     ) -> None:
-        self._renderer.last = None
+        size = PageSize(first=FIRST_PAGE_ROWS, most=self._page_rows)
+        position = after
+        while True:
+            self._stop.check(unit.key)
+            rows, bytes_ = self._renderer.rows_seen, self._renderer.bytes_seen
+            limit = size.rows
+            page = partial(
+                self._keyset_page, unit=unit, part=part, after=position, start=rows, limit=limit
+            )
+            session.run(page, progress=self._rows_seen)
+            got = self._renderer.rows_seen - rows
+            if got < limit:
+                return
+            moved = self._renderer.last
+            if moved is None or moved == position:
+                raise AssertionError(f"the page cursor of {unit.key} did not move")
+            position = moved
+            size.observe(rows=got, size=self._renderer.bytes_seen - bytes_)
 
-        def pages(connection: PgConnection) -> None:
-            # Resumes behind the last row received, so a page that broke off isn't repeated.
-            position = self._renderer.last or after
-            while True:
-                self._stop.check(unit.key)
-                seen = self._renderer.rows_seen
-                self._copy(connection, self._page(unit, part, position), whole_rows=True)
-                if self._renderer.rows_seen - seen < self._page_rows:
-                    return
-                moved = self._renderer.last
-                if moved is None or moved == position:
-                    raise AssertionError(f"the page cursor of {unit.key} did not move")
-                position = moved
-
-        session.run(pages)
-
-    def _page(self, unit: Unit, part: TimeRange, position: Cursor | None) -> sql.Composable:
-        return page_query(
-            self._rows,
-            self._condition(unit, part, position),
-            fields=self._fields(),
-            limit=self._page_rows,
-        )
+    def _keyset_page(
+        self,
+        connection: PgConnection,
+        *,
+        unit: Unit,
+        part: TimeRange,
+        after: Cursor | None,
+        start: int,
+        limit: int,
+    ) -> None:
+        """One page, or what is missing of it after it broke off: no row is read twice."""
+        got = self._renderer.rows_seen - start
+        if got < limit:
+            position = self._renderer.last if got else after
+            condition = row_condition(self._rows, unit.tenant, part, position)
+            fields = copied_fields(self._rows)
+            query = page_query(self._rows, condition, fields=fields, limit=limit - got)
+            self._copy(connection, query, whole_rows=True)
 
     def _by_key(
         self,
@@ -95,17 +114,18 @@ class Reader:
         after: Cursor | None,
         *,
         extra: sql.Composable = _ANY,
-        cuts: bool = True,
     ) -> None:
+        size = PageSize(first=FIRST_PAGE_ROWS, most=ROWS_PER_KEY_PAGE)
         position = after
         while True:
             listed = session.run(
                 partial(self._list_keys, unit=unit, part=part, position=position, extra=extra)
             )
-            for start in range(0, len(listed), ROWS_PER_KEY_PAGE):
+            for page in _batches(listed, size):
                 self._stop.check(unit.key)
-                page = [key for _, key in listed[start : start + ROWS_PER_KEY_PAGE]]
-                self._copy_keys(session, page, cuts=cuts)
+                bytes_ = self._renderer.bytes_seen
+                self._copy_keys(session, unit, part, [key for _, key in page])
+                size.observe(rows=len(page), size=self._renderer.bytes_seen - bytes_)
             if len(listed) < KEYS_PER_SCAN:
                 return
             position = Cursor(*listed[-1])
@@ -125,35 +145,40 @@ class Reader:
             at=self._rows.event_time,
             key=self._rows.key,
             table=self._rows.table,
-            condition=self._condition(unit, part, position),
+            condition=row_condition(self._rows, unit.tenant, part, position),
             extra=extra,
             order=self._rows.order,
             limit=sql.Literal(KEYS_PER_SCAN),
         )
         with connection.cursor() as cursor:
             cursor.execute(query)
-            return cursor.fetchall()
+            listed = cursor.fetchall()
+        if any(key is None for _, key in listed):
+            raise no_key(self._rows.stream.table)
+        return listed
 
-    def _copy_keys(self, session: Session, keys: list[str], *, cuts: bool) -> None:
-        done = self._renderer.rows_seen
+    def _copy_keys(self, session: Session, unit: Unit, part: TimeRange, keys: list[str]) -> None:
+        start = self._renderer.rows_seen
 
         def page(connection: PgConnection) -> None:
-            left = keys[self._renderer.rows_seen - done :]
+            broke_off = self._renderer.rows_seen > start
+            left = keys[keys.index(self._renderer.last_key) + 1 :] if broke_off else keys
+            # Sorted before the fields are made: the sort holds pointers to large values then.
             query = sql.SQL(
-                "SELECT {fields} FROM {table}"
+                "SELECT {fields} FROM (SELECT w.* FROM {table}"
                 " JOIN unnest({keys}::{type}[]) WITH ORDINALITY AS k(key, n) ON {key} = k.key"
-                " WHERE {settled} ORDER BY k.n"
+                " WHERE {condition} ORDER BY k.n OFFSET 0) AS w"
             ).format(
-                fields=self._fields(),
+                fields=copied_fields(self._rows),
                 table=self._rows.table,
                 keys=sql.Literal(left),
                 type=sql.SQL(self._rows.key_type),
                 key=self._rows.key,
-                settled=self._rows.settled,
+                condition=row_condition(self._rows, unit.tenant, part, None),
             )
-            self._copy(connection, query, whole_rows=cuts)
+            self._copy(connection, query, whole_rows=True)
 
-        session.run(page)
+        session.run(page, progress=self._rows_seen)
 
     def _by_parent(
         self, session: Session, unit: Unit, part: TimeRange, after: Cursor | None
@@ -161,75 +186,35 @@ class Reader:
         parent = self._rows.stream.parent
         if parent is None:
             raise AssertionError(f"{unit.key} was planned by_parent without a parent")
-        for batch in self._parents(session, unit, part, after):
-            self._stop.check(unit.key)
-            query = sql.SQL(
-                "SELECT {fields} FROM {table} WHERE {child} = ANY({keys}::{type}[])"
-                " AND {condition} ORDER BY {order}"
-            ).format(
-                fields=self._fields(),
-                table=self._rows.table,
-                child=col(parent.foreign_key),
-                keys=sql.Literal([key for _, key in batch]),
-                type=sql.SQL(self._rows.shape.column(parent.foreign_key).source_type),
-                condition=self._condition(unit, part, None),
-                order=self._rows.order,
+        condition = row_condition(self._rows, unit.tenant, part, None)
+        orphans_after = _marked(after, _ORPHANS)
+        if orphans_after is None:
+            size = PageSize(first=FIRST_PARENTS, most=PARENTS_PER_BATCH)
+            listed = parents(
+                *(session, self._rows, parent),
+                tenant=unit.tenant,
+                part=part,
+                after=_marked(after, _PARENTS),
             )
-            # A broken batch is read again from its start: documents are idempotent.
-            session.run(partial(self._copy, query=query, whole_rows=False))
-            self._renderer.end_batch(Cursor(*batch[-1]))
-        orphans = sql.SQL("{} IS NULL").format(col(parent.foreign_key))
-        self._by_key(session, unit, part, None, extra=orphans, cuts=False)
-
-    def _parents(
-        self, session: Session, unit: Unit, part: TimeRange, after: Cursor | None
-    ) -> Iterator[list[tuple[str, str]]]:
-        """Batches of (event time, key) of parents whose life touches the range."""
-        parent = self._rows.stream.parent
-        assert parent is not None
-        at, key = sql.Identifier("p", parent.event_time), sql.Identifier("p", parent.key)
-        ended = sql.Identifier("p", parent.ended_at) if parent.ended_at else sql.NULL
-        position = after
-        while True:
-            behind = (
-                sql.SQL("({}, {}::text) > ({}, {})").format(
-                    at, key, self._rows.moment(position.event_time), sql.Literal(position.key)
+            for batch in _batches(listed, size):
+                self._stop.check(unit.key)
+                bytes_ = self._renderer.bytes_seen
+                query = sql.SQL("SELECT {} FROM {} WHERE {} AND {}").format(
+                    copied_fields(self._rows),
+                    self._rows.table,
+                    children(self._rows, parent, [key for _, key in batch]),
+                    condition,
                 )
-                if position
-                else _ANY
-            )
-            query = sql.SQL(
-                "SELECT {at}::timestamptz::text, {key}::text FROM {parents} AS p"
-                " WHERE p.{tenant} = {value} AND {at} < {end}"
-                " AND ({at} >= {start} OR {ended} IS NULL"
-                " OR {ended} >= {start} - {slack}::interval)"
-                " AND {behind}"
-                " ORDER BY {at}, {key}::text LIMIT {limit}"
-            ).format(
-                at=at,
-                key=key,
-                parents=identifier(parent.table),
-                tenant=sql.Identifier(self._rows.stream.tenant_column),
-                value=sql.Literal(unit.tenant),
-                end=self._rows.moment(part.end),
-                start=self._rows.moment(part.start),
-                ended=ended,
-                slack=sql.Literal(PARENT_SLACK),
-                behind=behind,
-                limit=sql.Literal(KEYS_PER_SCAN),
-            )
-            listed = session.run(partial(_fetch, query=query))
-            for start in range(0, len(listed), PARENTS_PER_BATCH):
-                yield listed[start : start + PARENTS_PER_BATCH]
-            if len(listed) < KEYS_PER_SCAN:
-                return
-            position = Cursor(*listed[-1])
+                # A broken batch is read again from its start: documents are idempotent.
+                session.run(partial(self._copy, query=query, whole_rows=False))
+                at, key = batch[-1]
+                self._renderer.end_batch(Cursor(_PARENTS + at, key))
+                size.observe(rows=len(batch), size=self._renderer.bytes_seen - bytes_)
+        self._renderer.cursor_prefix = _ORPHANS
+        self._by_key(session, unit, part, orphans_after, extra=without_parent(parent))
 
-    def _condition(self, unit: Unit, part: TimeRange, position: Cursor | None) -> sql.Composable:
-        return row_condition(self._rows, unit.tenant, part, position)
-
-    def _fields(self) -> sql.Composable:
-        return copied_fields(self._rows)
+    def _rows_seen(self) -> int:
+        return self._renderer.rows_seen
 
     def _copy(self, connection: PgConnection, query: sql.Composable, *, whole_rows: bool) -> None:
         with connection.cursor() as cursor:
@@ -243,10 +228,28 @@ class Reader:
             )
 
 
-def _fetch(connection: PgConnection, query: sql.Composable) -> list[tuple[str, str]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        return cursor.fetchall()
+def _row_position(after: Cursor | None) -> Cursor | None:
+    """The cursor, if it is a row's."""
+    return None if after is None or after.event_time.startswith((_PARENTS, _ORPHANS)) else after
+
+
+def _marked(after: Cursor | None, mark: str) -> Cursor | None:
+    """The cursor without its mark, if it has that mark."""
+    if after is None or not after.event_time.startswith(mark):
+        return None
+    return Cursor(after.event_time.removeprefix(mark), after.key)
+
+
+def _batches(listed: Iterable[tuple[str, str]], size: PageSize) -> Iterator[list[tuple[str, str]]]:
+    """Batches of the size wanted at the time each begins."""
+    batch: list[tuple[str, str]] = []
+    for item in listed:
+        batch.append(item)
+        if len(batch) >= size.rows:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def row_condition(

@@ -8,12 +8,14 @@ quoted, and 0x01 in the row tells.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import msgspec
 
 from airflow_provider_logmigrate.core.checkpoint import Cursor
 from airflow_provider_logmigrate.core.chunk import Chunker
+from airflow_provider_logmigrate.core.errors import SourceUnsuitable
 from airflow_provider_logmigrate.core.ports import Framing, SourceFinding
 from airflow_provider_logmigrate.core.stream import ColumnKind, JsonMode
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
@@ -22,6 +24,8 @@ QUOTE, DELIMITER, NULL = b"\x01", b"\x02", b"null"
 COPY_OPTIONS = "(FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02', NULL 'null')"
 
 _check = msgspec.json.Decoder(msgspec.Raw).decode
+_CONSTANTS = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|-?Infinity|NaN', re.DOTALL)
+"""A whole string, or one of the constants that Python writes and JSON doesn't know."""
 
 Resolve = Callable[[str, bytes], bytes]
 """(row key, JSON list of offloaded columns) -> bytes of further JSON members, ``,"a":...``."""
@@ -76,7 +80,11 @@ class RowRenderer:
         self._template = b""
         self._cuts = True
         self.rows_seen = 0
+        self.bytes_seen = 0
         self.last: Cursor | None = None
+        self.last_key = ""
+        self.cursor_prefix = ""
+        """Marks the cursors of one part of a strategy, whose positions mean nothing to another."""
 
     def begin_page(self, *, version: int, cut_anywhere: bool = True) -> None:
         """Set the version of the documents that follow.
@@ -101,6 +109,8 @@ class RowRenderer:
         """Take one row; COPY's protocol sends exactly one per call."""
         fields = row[:-1].split(DELIMITER) if QUOTE not in row else unquote(row)
         key = fields[0]
+        if key == NULL:
+            raise no_key(self._rows.stream.table)
         if self._json:
             self._check_json(fields)
         lead = self._lead
@@ -116,9 +126,11 @@ class RowRenderer:
             more,
         )
         self.rows_seen += 1
-        text_key = self._text(key)
+        self.bytes_seen += len(document)
+        self.last_key = text_key = self._text(key)
         if self._cuts:
-            self.last = Cursor(fields[self._event_at][1:-1].decode(), text_key)
+            at = fields[self._event_at][1:-1].decode()
+            self.last = Cursor(self.cursor_prefix + at, text_key)
         if self._chunker.add(document, text_key):
             self._chunker.cut(self.last if self._cuts else None)
 
@@ -133,31 +145,46 @@ class RowRenderer:
             try:
                 _check(value)
             except (msgspec.DecodeError, RecursionError):
-                fields[position] = _repair(value)
+                fields[position], how = _repair(value)
                 self._report(
                     SourceFinding(
                         "json_repaired",
                         self._text(fields[0]),
-                        f"column {name} isn't valid JSON: kept under _raw, or its NaN as null",
+                        f"column {name} isn't valid JSON: {how}",
                     )
                 )
             else:
-                if b"\n" in value or b"\r" in value:  # whitespace, but it would break the framing
-                    fields[position] = value.replace(b"\n", b" ").replace(b"\r", b" ")
+                fields[position] = _one_line(value)
 
 
-def _repair(value: bytes) -> bytes:
-    text = value.decode()
+def no_key(table: str) -> SourceUnsuitable:
+    """The error for a row whose key is NULL: the engine would invent an id for it."""
+    return SourceUnsuitable(
+        "a row has no key",
+        where=table,
+        next_step="give every row a key, or declare another column as the stream's key",
+    )
+
+
+def _one_line(value: bytes) -> bytes:
+    """Valid JSON without line breaks: they are whitespace, but would break the framing."""
+    if b"\n" in value or b"\r" in value:
+        return value.replace(b"\n", b" ").replace(b"\r", b" ")
+    return value
+
+
+def _repair(value: bytes) -> tuple[bytes, str]:
+    """The value as valid JSON, and what was done to it.
+
+    Only the constants are replaced, byte for byte: parsing would round long numbers and drop
+    repeated names without a word.
+    """
+    swapped = _CONSTANTS.sub(lambda found: found[1] or b"null", value)
     try:
-        parsed = json.loads(text, parse_constant=lambda _: None)
-        repaired = json.dumps(parsed, ensure_ascii=True).encode()
-    except (ValueError, RecursionError):
-        return json.dumps({"_raw": text}, ensure_ascii=True).encode()
-    try:
-        _check(repaired)
+        _check(swapped)
     except (msgspec.DecodeError, RecursionError):
-        return json.dumps({"_raw": text}, ensure_ascii=True).encode()
-    return repaired
+        return json.dumps({"_raw": value.decode()}).encode(), "kept as text under _raw"
+    return _one_line(swapped), "its NaN and Infinity became null"
 
 
 def unquote(row: bytes) -> list[bytes]:

@@ -25,6 +25,9 @@ from airflow_provider_logmigrate.stores.postgres.catalog import identifier
 
 _GROUP = 90
 """A PostgreSQL function takes at most 100 arguments; grouping doesn't change the joined text."""
+_UNBOUNDED = {"character": "bpchar", "bit": "bit varying"}
+"""Types whose bare name means a length of 1 in a cast: ``'abc'::character`` is ``'a'``."""
+_INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _NATIVE_JSON = frozenset({"json", "jsonb"})
 
 
@@ -50,7 +53,7 @@ class RowSql:
             raise SourceUnsuitable(
                 f"event time {self.stream.event_time} isn't a timestamp", where=self.stream.table
             )
-        self.key_type = shape.column(self.stream.key).source_type
+        self.key_type = cast_type(shape.column(self.stream.key))
         self.table = sql.SQL("{} AS w").format(identifier(self.stream.table))
         self.event_time = col(self.stream.event_time)
         self.key = col(self.stream.key)
@@ -78,6 +81,8 @@ class RowSql:
             return sql.SQL("to_json({}::timestamptz)").format(name)
         if column.kind is ColumnKind.OTHER:
             return sql.SQL("to_json({}::text)").format(name)
+        if column.source_type == "character":  # without the blanks that only fill it up
+            return sql.SQL("to_json({}::text)").format(name)
         return sql.SQL("to_json({})").format(name)
 
     @property
@@ -101,7 +106,9 @@ class RowSql:
         ]
         lengths = [
             sql.SQL("coalesce(octet_length({}::text), -1)").format(col(column.name))
-            if column.source_type in _NATIVE_JSON or column.kind is ColumnKind.OTHER
+            if column.source_type in _NATIVE_JSON
+            or column.source_type == "character"  # octet_length counts the filling blanks
+            or column.kind is ColumnKind.OTHER
             else sql.SQL("coalesce(octet_length({}), -1)").format(col(column.name))
             for column in self.shape.columns
             if column.variable
@@ -176,15 +183,22 @@ class RowSql:
         return sql.SQL("{}::{}").format(sql.Literal(key), sql.SQL(self.key_type))
 
     def tenant(self, tenant: str) -> sql.Composable:
-        """``w.tenant_column = <tenant>``. :raises TenantInvalid: no UUID for a UUID column."""
+        """``w.tenant_column = <tenant>``.
+
+        :raises TenantInvalid: the column can't hold such a value.
+        """
         column = self.shape.column(self.stream.tenant_column)
+        if not _storable(tenant):
+            raise TenantInvalid(
+                "the tenant holds a character that PostgreSQL can't store", where=repr(tenant)
+            )
         if column.kind is ColumnKind.UUID and not _is_uuid(tenant):
             raise TenantInvalid(
                 f"column {column.name} of {self.stream.table} holds UUIDs, the tenant isn't one",
                 where=tenant,
             )
         return sql.SQL("{} = {}::{}").format(
-            col(column.name), sql.Literal(tenant), sql.SQL(column.source_type)
+            col(column.name), sql.Literal(tenant), sql.SQL(cast_type(column))
         )
 
     def within(self, tenant: str, start: datetime, end: datetime) -> sql.Composable:
@@ -211,10 +225,36 @@ class RowSql:
         return sql.SQL("{}, {}").format(self.event_time, self.key)
 
     def key_in(self, keys: Sequence[str]) -> sql.Composable:
-        """``w.key = ANY(...)``."""
+        """``w.key = ANY(...)``; a text that can't be a key of this table is left out."""
+        keys = [key for key in keys if self._may_be_key(key)]
         return sql.SQL("{} = ANY({}::{}[])").format(
             self.key, sql.Literal(list(keys)), sql.SQL(self.key_type)
         )
+
+    def _may_be_key(self, text: str) -> bool:
+        column = self.shape.column(self.stream.key)
+        if column.kind is ColumnKind.UUID:
+            return _is_uuid(text)
+        if column.kind is ColumnKind.INTEGER:
+            bound = _INTEGERS[column.source_type]
+            digits = text.removeprefix("-")
+            return (
+                digits.isascii()
+                and digits.isdigit()
+                and len(digits) < 20
+                and -bound <= int(text) < bound
+            )
+        return _storable(text)
+
+
+def cast_type(column: Column) -> str:
+    """The column's type as a cast can name it without changing the value."""
+    return _UNBOUNDED.get(column.source_type, column.source_type)
+
+
+def _storable(text: str) -> bool:
+    """True unless it holds NUL or half a surrogate pair."""
+    return "\x00" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _is_uuid(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,10 +32,25 @@ _TEXT_FORMS = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "jit": "off",
+    # Rows a policy hides would look like rows that aren't there: an error is right instead.
+    "row_security": "off",
 }
 PAGE_PLAN = {"enable_sort": "off", "enable_bitmapscan": "off", "enable_seqscan": "off"}
 """Keeps page queries on their index: the planner otherwise sorts the whole rest of the range for
 each page (measured: 2 to 8 times slower)."""
+_REFUSED_LOGINS = (
+    # A refused connection has no SQLSTATE in psycopg2, only libpq's text.
+    "authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "pg_hba.conf rejects connection",
+    "is not permitted to log in",
+    "permission denied for database",
+)
+_SLOW = (
+    "nothing if it passes; a statement that always needs longer wants a higher statement_timeout"
+    " or an index (see the plan's read strategy)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +89,27 @@ class Session:
         self._stop, self._label = stop, label
         self._connection: PgConnection | None = None
 
-    def run(self, work: Callable[[PgConnection], T]) -> T:
+    def run(
+        self, work: Callable[[PgConnection], T], *, progress: Callable[[], int] | None = None
+    ) -> T:
         """Run ``work``; again, after a delay, when the failure passes.
 
         ``work`` must be repeatable: it is started anew after a lost connection or a query that a
         read replica cancelled.
 
+        :param progress: how far ``work`` is, if it goes on where it broke off: only failures
+            without progress in between use up the retries.
         :raises SourceUnavailable: the retries are used up.
         """
         delays = self._delays()
+        before = progress() if progress else 0
         while True:
             try:
                 return self._once(work)
             except SourceUnavailable:
                 self.close()
+                if progress is not None and progress() != before:
+                    delays, before = self._delays(), progress()
                 delay = next(delays, None)
                 if delay is None:
                     raise
@@ -172,11 +195,15 @@ class Sessions:
             "dbname": end.dbname,
             "client_encoding": "UTF8",
             "application_name": "logmigrate",
-            "connect_timeout": int(end.connect_timeout),
+            "connect_timeout": max(2, math.ceil(end.connect_timeout)),  # 0 would mean for ever
+            # A peer that vanished without a word is noticed within a minute.
             "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
         } | dict(end.options)
+        connection: PgConnection | None = None
         try:
-            connection: PgConnection = psycopg2.connect(**parameters)
+            connection = psycopg2.connect(**parameters)
             connection.autocommit = True
             # SET instead of libpq's ``options``: connection poolers refuse the latter.
             with connection.cursor() as cursor:
@@ -185,19 +212,28 @@ class Sessions:
                     (list(pinned), list(pinned.values())),
                 )
         except psycopg2.Error as error:
+            if connection is not None:
+                connection.close()
             raise self.explain(error) from error
         return connection
 
     def explain(self, error: psycopg2.Error) -> LogMigrateError:
         """Our error for a driver's error, without the server's context lines."""
-        reason = " ".join(str(error).split()) or type(error).__name__
+        # Without a message of the server it is libpq's own: no connection, or a lost one.
+        told = error.diag.message_primary or str(error)
+        reason = " ".join(told.split()) or type(error).__name__
         where = f"{self.endpoint.label}, database {self.endpoint.dbname}"
         if isinstance(error, pg.QueryCanceled):
-            return SourceUnavailable(f"the source cancelled a query: {reason}", where=where)
+            return SourceUnavailable(
+                f"the source cancelled a query: {reason}",
+                where=where,
+                next_step=_SLOW if "statement timeout" in reason else "",
+            )
         if isinstance(error, pg.InsufficientPrivilege):
             return SourceUnsuitable(f"a privilege is missing: {reason}", where=where)
         if isinstance(error, pg.InvalidPassword | pg.InvalidAuthorizationSpecification) or (
-            "password authentication failed" in reason or "no password supplied" in reason
+            any(refusal in reason for refusal in _REFUSED_LOGINS)
+            or ('role "' in reason and "does not exist" in reason)
         ):
             return ConnectionInvalid(f"the login was refused: {reason}", where=where)
         if isinstance(error, pg.InvalidCatalogName) or (

@@ -44,7 +44,7 @@ class PostgresSource:
         page_rows: int = 20_000,
         chunk_bytes: int = 4 << 20,
         content: ContentReader | None = None,
-        inline_limit: int = 1 << 20,
+        inline_limit: int = 8 << 20,
     ) -> None:
         self._sessions = sessions
         self._streams = streams

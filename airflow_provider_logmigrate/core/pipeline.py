@@ -1,0 +1,145 @@
+"""The threads of one copy: a reader, several senders, and what they tell the calling thread.
+
+Guarantees: between the reader and :meth:`Pipeline.settled` are at most ``2 * in_flight`` chunks,
+however slow the target or the ledger is, and a chunk's bytes live no longer than its write; every
+error in a thread reaches the calling thread as an event; :meth:`Pipeline.end` returns when every
+thread has ended.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+
+from airflow_provider_logmigrate.core.checkpoint import Counters, Cursor
+from airflow_provider_logmigrate.core.chunk import Chunk
+from airflow_provider_logmigrate.core.clock import Stop
+from airflow_provider_logmigrate.core.ports import (
+    ReadRequest,
+    Rejected,
+    Source,
+    SourceFinding,
+    Target,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of one chunk, without its bytes: waiting to be settled costs no memory."""
+
+    sequence: int
+    cursor: Cursor | None
+    counters: Counters
+    rejected: tuple[Rejected, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A thread ended with this error."""
+
+    error: BaseException
+
+
+class ReadDone:
+    """The reader has emitted everything."""
+
+
+Event = Written | Failed | ReadDone | SourceFinding
+
+
+class Pipeline:
+    """Reads chunks and writes them, several at a time, until :meth:`end`.
+
+    :param in_flight: writes at the same time.
+    """
+
+    def __init__(
+        self, *, source: Source, target: Target, request: ReadRequest, in_flight: int
+    ) -> None:
+        self._source, self._target = source, target
+        self._request, self._plan = request, request.plan
+        self._stop = Stop()
+        self._room = threading.Semaphore(2 * in_flight)
+        self._chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._senders = in_flight
+        self._threads = [threading.Thread(target=self._read, name="reader", daemon=True)]
+        self._threads += [
+            threading.Thread(target=self._send, name=f"sender-{n}", daemon=True)
+            for n in range(in_flight)
+        ]
+        self.emitted = 0
+        """Chunks handed over so far; final once :class:`ReadDone` has come."""
+
+    def start(self) -> None:
+        """Start all threads. Whatever happens here or later, :meth:`end` must be called."""
+        for thread in self._threads:
+            thread.start()
+
+    def next_event(self, *, timeout: float) -> Event | None:
+        """The next event; ``None`` if there is none for ``timeout`` seconds.
+
+        A finding comes before the result of the chunk that holds its row.
+        """
+        try:
+            return self._events.get(timeout=timeout) if timeout else self._events.get_nowait()
+        except queue.Empty:
+            return None
+
+    def settled(self) -> None:
+        """A chunk is done with: the reader may go one further."""
+        self._room.release()
+
+    def end(self, reason: str) -> None:
+        """Stop what still runs and wait until every thread has ended. Idempotent."""
+        self._stop.set(reason)
+        self._room.release()
+        for _ in range(self._senders):
+            self._chunks.put(None)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def _read(self) -> None:
+        try:
+            self._source.read(
+                self._request,
+                framing=self._target,
+                emit=self._emit,
+                report=self._events.put,
+                stop=self._stop,
+            )
+            for _ in range(self._senders):
+                self._chunks.put(None)
+            self._events.put(ReadDone())
+        except BaseException as error:  # noqa: BLE001 - forwarded: swallowed, it would lose rows
+            self._events.put(Failed(error))
+
+    def _emit(self, chunk: Chunk) -> None:
+        self._stop.check(self._plan.key)
+        self._room.acquire()
+        self._stop.check(self._plan.key)
+        self.emitted += 1
+        self._chunks.put(chunk)
+
+    def _send(self) -> None:
+        try:
+            while (chunk := self._chunks.get()) is not None:
+                self._stop.check(self._plan.key)
+                self._events.put(self._write(chunk))
+                del chunk  # its bytes needn't outlive its write while this thread waits
+        except BaseException as error:  # noqa: BLE001 - forwarded to the calling thread
+            self._events.put(Failed(error))
+
+    def _write(self, chunk: Chunk) -> Written:
+        result = self._target.write(self._plan, chunk, stop=self._stop)
+        rejected = len(result.rejected)
+        if result.acknowledged + rejected != chunk.count:
+            raise AssertionError(
+                f"chunk {chunk.sequence} of {self._plan.key} has {chunk.count} documents, the"
+                f" target accounts for {result.acknowledged} and {rejected} rejected ones"
+            )
+        counters = Counters(chunk.count, result.acknowledged, rejected, len(chunk.body))
+        return Written(chunk.sequence, chunk.cursor, counters, result.rejected, result.note)
