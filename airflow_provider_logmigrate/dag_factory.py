@@ -91,13 +91,14 @@ def tenant_dag(migration: Migration, tenant: str) -> DAG:
         swap = AliasSwapOperator(task_id="swap", **names)
         report = ReportOperator(task_id=REPORT_TASK, trigger_rule="all_done", **names)
         steps: list[Any] = [plan, backfill, validate, swap]
+        # Not the approval: refused, it would skip the report, which must say so.
+        [*steps] >> report
         if migration.approval is Approval.BEFORE_BACKFILL:
             steps.insert(1, _approval(migration, tenant, "backfill"))
         elif migration.approval is Approval.BEFORE_SWAP:
             steps.insert(3, _approval(migration, tenant, "swap"))
         for earlier, later in pairwise(steps):
             earlier >> later
-        steps >> report
     return dag
 
 
@@ -114,6 +115,7 @@ def _approval(migration: Migration, tenant: str, step: str) -> BaseOperator:
             "{% for warning in plan['warnings'] %}* {{ warning }}\n{% endfor %}"
         ),
         response_timeout=migration.approval_timeout,
+        retries=0,  # a wait that timed out ends the run instead of asking again
     )
     return approval
 

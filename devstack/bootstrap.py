@@ -104,7 +104,7 @@ def install(which: str) -> None:
     """Bring the environment to exactly the lock's packages, and the project itself."""
     began = time.monotonic()
     print(f"setting up .venv for {which} with Python {sys.version.split()[0]}", flush=True)
-    uv: "list[object]" = [ensure_uv()]
+    uv: list[object] = [ensure_uv()]
     before = stamped()
     STAMP.unlink(missing_ok=True)
     reusable = (

@@ -34,7 +34,7 @@ def shown_progress(console: Console) -> Iterator[Report]:
             if part not in known:
                 known[part] = bars.add_task(part, total=None, doing=doing)
             task = known[part]
-            # Without a total a bar only moves to and fro.
+            # Without a total a bar only moves from side to side.
             bars.update(task, total=None if done is None else 1.0, completed=done, doing=doing)
             if not console.is_terminal and doing.startswith("ready"):
                 console.print(f"{part}: {doing}", highlight=False)

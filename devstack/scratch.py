@@ -18,7 +18,7 @@ _OWNER = "owner"
 @contextlib.contextmanager
 def scratch_folder(parent: Path = BUILD / "scratch") -> Iterator[Path]:
     """
-    A new folder, removed at the end. Each server kept in it has a folder directly below.
+    A new folder, removed at the end. Servers and stacks kept in it have a folder directly below.
 
     What runs that were killed left here is stopped and removed first; runs going on at the same
     time keep theirs.
@@ -48,5 +48,7 @@ def _remove_if_abandoned(folder: Path) -> None:
 
 
 def _stop_all(folder: Path) -> None:
-    for pid_file in folder.glob("*/*.pid"):
-        BackgroundProcess(pid_file.parent, pid_file.stem).stop(grace=5)
+    # A whole stack has its servers one level deeper.
+    for pid_file in (*folder.glob("*/*.pid"), *folder.glob("*/*/*.pid")):
+        if pid_file.name != "postmaster.pid":
+            BackgroundProcess(pid_file.parent, pid_file.stem).stop(grace=5)

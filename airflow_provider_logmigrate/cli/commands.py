@@ -24,7 +24,7 @@ from airflow_provider_logmigrate.hooks.assembly import (
     workbench,
 )
 from airflow_provider_logmigrate.hooks.connections import from_server
-from airflow_provider_logmigrate.reports import plan_text, text_table
+from airflow_provider_logmigrate.reports import WIDTH, plan_text, text_table
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.config.entities import Config, Migration
@@ -56,7 +56,13 @@ def _show(
         records = [dict(zip(names, row, strict=True)) for row in rows]
         sys.stdout.write(json.dumps(records, default=str) + "\n")
     else:
-        Console().print(text_table(title, columns, rows))
+        _console().print(text_table(title, columns, rows))
+
+
+def _console() -> Console:
+    """Wide enough for names of indices where no terminal says how wide it is."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def _chosen(config: Config, name: str | None) -> list[Migration]:
@@ -96,7 +102,7 @@ def _target(migration: Migration) -> str:
         info = client.info()
     finally:
         client.close()
-    return f"{info.flavour} {info.version}"
+    return f"{info.flavour.value} {info.version}"
 
 
 def _source(migration: Migration) -> str:
@@ -165,7 +171,12 @@ def status(args: Namespace) -> int:
                 for c in ledger.cutovers.list(name, tenant=tenant)
             ]
             report["runs"] += [
-                {"run": r.id, "tenant": r.tenant, "outcome": r.outcome.value}
+                {
+                    "run": r.id,
+                    "migration": r.migration,
+                    "tenant": r.tenant,
+                    "outcome": r.outcome.value,
+                }
                 for r in ledger.runs.list(name, tenant=tenant)
             ]
     if args.output == "json":
@@ -174,12 +185,12 @@ def status(args: Namespace) -> int:
         for title, records in report.items():
             columns = list(records[0]) if records else ["(none)"]
             rows = [list(record.values()) for record in records]
-            Console().print(text_table(title.capitalize(), columns, rows))
+            _console().print(text_table(title.capitalize(), columns, rows))
     return int(_is_bad(report))
 
 
 def _is_bad(report: dict[str, list[dict[str, Any]]]) -> bool:
-    newest = {run["tenant"]: run["outcome"] for run in reversed(report["runs"])}
+    newest = {(run["migration"], run["tenant"]): run["outcome"] for run in reversed(report["runs"])}
     differs = any(unit["certificate"] == "different" for unit in report["units"])
     return differs or any(outcome in ("failed", "interrupted") for outcome in newest.values())
 

@@ -150,7 +150,8 @@ class OffloadModel(Model):
     connection: Name | None = None
     """Id of the Airflow connection for the object storage, if it needs one."""
     inline_limit: Size = Field(default=8 << 20, ge=0, le=64 << 20)
-    """The largest offloaded content that is made searchable; larger ones are left out, and reported."""
+    """The largest offloaded content that is made searchable; a larger one is left out, and
+    reported."""
 
 
 class LimitsModel(Model):

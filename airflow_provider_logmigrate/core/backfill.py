@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
 from airflow_provider_logmigrate.core.checkpoint import Checkpoint, Counters, Phase
 from airflow_provider_logmigrate.core.clock import Clock, Stop
 from airflow_provider_logmigrate.core.copy import copy
-from airflow_provider_logmigrate.core.errors import NothingCopied
-from airflow_provider_logmigrate.core.fingerprint import differing_hours
+from airflow_provider_logmigrate.core.fingerprint import EMPTY, differing_hours
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.ports import (
     CopyLimits,
@@ -38,14 +37,15 @@ class Action(str, Enum):
 class UnitOutcome:
     """What an attempt did to a unit.
 
-    :param counters: over all attempts.
-    :param again: rows this attempt read that an earlier one had read already, at most.
+    :param counters: over all attempts, ``rejected`` as of the last look at each row.
+    :param written: documents acknowledged in this attempt, those that were there included.
     """
 
     unit: str
     action: Action
     counters: Counters
     seconds: float
+    written: int = 0
     findings: tuple[SourceFinding, ...] = ()
 
     @property
@@ -83,8 +83,9 @@ def backfill_unit(
     Idempotent and resumable: repeated after any kill it reaches the same result.
 
     :param previous: the newest valid checkpoint of the same definition, if any.
-    :raises NothingCopied: the plan counted rows, and not one was read.
+    :raises NothingCopied: the plan or the repair counted rows, and not one was read.
     """
+    stop.check(plan.key)
     began = clock.monotonic()
     upper = upper_bound(plan.unit.period, now=clock.now(), settle_lag=settle_lag)
     start = plan.unit.period.start
@@ -92,43 +93,61 @@ def backfill_unit(
     if upper <= start:
         return UnitOutcome(plan.key, Action.TOO_YOUNG, counters, 0.0)
     if previous is not None and previous.phase is Phase.COPIED:
-        request = _repair(source, target, plan, upper)
+        request, expected = _repair(source, target, plan, upper=upper, stop=stop)
         action = Action.REPAIRED if request.ranges else Action.CURRENT
+        # A rejected row has no document, so its hour differs and it is tried and counted anew.
+        counters = replace(counters, rejected=0)
     else:
         after = previous.cursor if previous else None
         request = ReadRequest(plan, (TimeRange(start, upper),), after)
         action = Action.RESUMED if after else Action.COPIED
-    findings: tuple[SourceFinding, ...] = ()
-    if action is not Action.CURRENT:
-        outcome = copy(
-            source=source,
-            target=target,
-            journal=journal,
-            request=request,
-            counters=counters,
-            upper=upper,
-            limits=limits,
-            clock=clock,
-            stop=stop,
-        )
-        counters, findings = outcome.counters, outcome.findings
-    expected = plan.estimate.rows if plan.estimate and plan.estimate.exact else 0
-    if expected and not counters.documents + counters.rejected and upper == plan.unit.period.end:
-        raise NothingCopied(f"0 of {expected:,} rows were copied", where=plan.key)
-    return UnitOutcome(plan.key, action, counters, clock.monotonic() - began, findings)
+        # Of an open period the plan may have counted rows that are too young to be read yet.
+        counted = plan.estimate if upper == plan.unit.period.end else None
+        expected = counted.rows if counted and counted.exact else 0
+    if action is Action.CURRENT:
+        return UnitOutcome(plan.key, action, counters, clock.monotonic() - began)
+    outcome = copy(
+        source=source,
+        target=target,
+        journal=journal,
+        request=request,
+        counters=counters,
+        upper=upper,
+        limits=limits,
+        clock=clock,
+        stop=stop,
+        expected=expected,
+    )
+    return UnitOutcome(
+        plan.key,
+        action,
+        outcome.counters,
+        clock.monotonic() - began,
+        outcome.counters.documents - counters.documents,
+        outcome.findings,
+    )
 
 
-def _repair(source: Source, target: Target, plan: UnitPlan, upper: datetime) -> ReadRequest:
+def _repair(
+    source: Source, target: Target, plan: UnitPlan, *, upper: datetime, stop: Stop
+) -> tuple[ReadRequest, int]:
+    """The differing hours, and how many rows the source has in them."""
     target.prepare(plan)
     target.finish(plan)
-    hours = differing_hours(source.summarise(plan, upper=upper), target.summarise(plan))
+    left = source.summarise(plan, upper=upper)
+    stop.check(plan.key)
+    right = target.summarise(plan)
     ranges: list[TimeRange] = []
-    for hour in hours:
+    rows = 0
+    for hour in differing_hours(left, right):
+        # A stray document's hour may lie outside the unit: its neighbours' rows aren't copied.
+        begin = max(hour, plan.unit.period.start)
         end = min(hour + timedelta(hours=1), upper)
-        if hour >= end:
+        if begin >= end:
             continue
-        if ranges and ranges[-1].end == hour:
+        rows += left.buckets.get(hour, EMPTY).count
+        if ranges and ranges[-1].end == begin:
             ranges[-1] = TimeRange(ranges[-1].start, end)
         else:
-            ranges.append(TimeRange(hour, end))
-    return ReadRequest(plan, tuple(ranges), repair=True)
+            ranges.append(TimeRange(begin, end))
+    return ReadRequest(plan, tuple(ranges), repair=True), rows

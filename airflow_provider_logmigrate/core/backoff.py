@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Full-jitter exponential back-off.
+    """Exponential back-off, half of it random: retries spread, and none comes at once.
 
     :param attempts: retries after the first try.
     :param first: seconds, upper bound of the first delay.
@@ -23,5 +23,5 @@ class Backoff:
     def delays(self, rng: random.Random) -> Iterator[float]:
         """One delay in seconds per retry; between half and all of the exponential bound."""
         for retry in range(self.attempts):
-            bound = min(self.cap, self.first * 2**retry)
+            bound = min(self.cap, self.first * 2.0 ** min(retry, 64))
             yield bound * (0.5 + rng.random() / 2)

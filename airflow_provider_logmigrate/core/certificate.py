@@ -74,6 +74,10 @@ class TallyBuilder:
         if len(self._listed) < MAX_LISTED:
             self._listed.append(finding)
 
+    def count(self, kind: FindingKind) -> int:
+        """How many findings of this kind so far."""
+        return self._counts.get(kind.value, 0)
+
     def build(self) -> Tally:
         """The result."""
         return Tally(dict(self._counts), tuple(self._listed))

@@ -87,22 +87,39 @@ class Checkpoint:
         return record
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Checkpoint | None:
+    def from_json(cls, record: object) -> Checkpoint | None:
         """Inverse of :meth:`to_json`; ``None`` for a record of another format or a damaged one."""
-        if record.get("format") != FORMAT:
+        if not isinstance(record, Mapping) or record.get("format") != FORMAT:
             return None
         try:
+            cursor = record["cursor"]
             return cls(
-                unit=str(record["unit"]),
-                definition=str(record["definition"]),
+                unit=_text(record["unit"]),
+                definition=_text(record["definition"]),
                 phase=Phase(record["phase"]),
-                attempt=int(record["attempt"]),
-                upper=str(record["upper"]),
-                cursor=Cursor(**record["cursor"]) if record["cursor"] else None,
-                counters=Counters(**record["counters"]),
+                attempt=_count(record["attempt"]),
+                upper=_text(record["upper"]),
+                cursor=None
+                if cursor is None
+                else Cursor(**{name: _text(value) for name, value in cursor.items()}),
+                counters=Counters(
+                    **{name: _count(value) for name, value in record["counters"].items()}
+                ),
             )
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             return None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"not a text: {value!r}")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"not a count: {value!r}")
+    return value
 
 
 def newest(

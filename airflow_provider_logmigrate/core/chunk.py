@@ -75,7 +75,8 @@ class _Builder:
 class Chunker:
     """Cuts a stream of framed documents into chunks bounded by bytes and by count.
 
-    Memory is one chunk plus one document, whatever the rows' sizes.
+    Memory is one chunk plus one document, and twice that for the moment in which the chunk's
+    documents are joined, whatever the rows' sizes.
 
     :param emit: receives each chunk in order; may block (back-pressure).
     :param max_bytes: size at which a chunk is closed; one document may exceed it.

@@ -36,28 +36,37 @@ class Stop:
     """One flag that ends a copy: set by SIGTERM, a lost supervisor, or a failing thread.
 
     Waiting goes through :meth:`wait`, so a back-off of minutes ends at once when the flag is set.
+
+    :meth:`set` may run in a signal handler, in the middle of any other method of the same thread.
+    A ``threading.Event`` deadlocks there: its lock isn't reentrant. Here a closed gate, a plain
+    lock, holds up those who wait; opening it never blocks.
     """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._first = threading.Lock()
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._set = False
         self.reason = ""
 
     def set(self, reason: str) -> None:
         """Ask everything to end; the first reason is kept."""
-        if not self._event.is_set():
+        if self._first.acquire(blocking=False):
             self.reason = reason
-            self._event.set()
+            self._set = True
+            self._gate.release()
 
     def is_set(self) -> bool:
         """True once somebody asked to end."""
-        return self._event.is_set()
+        return self._set
 
     def check(self, where: str) -> None:
         """:raises Interrupted: the flag is set."""
-        if self._event.is_set():
+        if self._set:
             raise Interrupted(f"stopped: {self.reason}", where=where)
 
     def wait(self, seconds: float, where: str) -> None:
         """Wait, but not longer than until the flag is set. :raises Interrupted: it was set."""
-        self._event.wait(seconds)
+        if self._gate.acquire(timeout=min(max(0.0, seconds), threading.TIMEOUT_MAX)):
+            self._gate.release()  # for whoever else waits
         self.check(where)

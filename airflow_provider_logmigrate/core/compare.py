@@ -78,8 +78,26 @@ def _same_json(text: str, value: Any) -> bool:
     try:
         parsed = json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
-        return bool(value == {"_raw": text})
-    return bool(parsed == value)
+        return _equal({"_raw": text}, value)
+    return _equal(parsed, value)
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """Equal as JSON: ``1`` equals ``1.0``, but not ``true`` as Python would have it."""
+    pending = [(left, right)]
+    while pending:  # a stack of its own: documents may be nested deeper than Python calls
+        one, other = pending.pop()
+        if isinstance(one, dict) and isinstance(other, dict):
+            if one.keys() != other.keys():
+                return False
+            pending += [(value, other[name]) for name, value in one.items()]
+        elif isinstance(one, list) and isinstance(other, list):
+            if len(one) != len(other):
+                return False
+            pending += zip(one, other, strict=True)
+        elif isinstance(one, bool) is not isinstance(other, bool) or one != other:
+            return False
+    return True
 
 
 def _shown(value: Any) -> str:

@@ -101,7 +101,7 @@ def _at_the_end(work: Callable[[], None], otherwise: str) -> None:
         work()
     except Fenced:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - logged; the error that is being raised is more important
         _log.exception("While ending the copy: %s", otherwise)
 
 
@@ -131,7 +131,7 @@ class _Loop:
         # A repair reads some hours only: the unit's estimate says nothing about how long.
         estimate = None if request.repair else request.plan.estimate
         self._meter = ProgressMeter(unit=request.plan.key, rows=estimate.rows if estimate else None)
-        self._before = counters if request.repair else Counters()
+        self._before = counters.documents + counters.rejected if request.repair else 0
         self._saved: tuple[Cursor | None, Counters] = (request.after, counters)
         self._note = ""
 
@@ -153,8 +153,7 @@ class _Loop:
     def close(self, expected: int) -> None:
         """Write the final checkpoint: the unit is copied."""
         counters = self.watermark.complete
-        before = self._before.documents + self._before.rejected
-        if expected and counters.documents + counters.rejected == before:
+        if expected and counters.documents + counters.rejected == self._before:
             raise NothingCopied(
                 f"0 of {expected:,} rows were copied", where=self._plan.key, expected=expected
             )
@@ -210,15 +209,14 @@ class _Loop:
 
     def _guard_rejections(self) -> None:
         counters, limits = self.watermark.complete, self._limits
-        rejected = counters.rejected - self._before.rejected
-        tried = rejected + counters.documents - self._before.documents
-        if rejected > limits.max_rejected or (
-            tried >= limits.share_after and rejected > limits.max_rejected_share * tried
+        tried = counters.documents + counters.rejected
+        if counters.rejected > limits.max_rejected or (
+            tried >= limits.share_after and counters.rejected > limits.max_rejected_share * tried
         ):
             raise TooManyRejected(
-                f"{rejected:,} of {tried:,} documents were rejected",
+                f"{counters.rejected:,} of {tried:,} documents were rejected",
                 where=self._plan.key,
-                rejected=rejected,
+                rejected=counters.rejected,
                 tried=tried,
             )
 
@@ -234,21 +232,21 @@ class _Loop:
             self._write_checkpoint(*position, copied=self._request.repair)
             self._saved = position
 
-    def _write_checkpoint(
-        self, cursor: Cursor | None, counters: Counters, *, copied: bool
-    ) -> None:
+    def _write_checkpoint(self, cursor: Cursor | None, counters: Counters, *, copied: bool) -> None:
         self._journal.checkpoint(
             self._plan, cursor=cursor, counters=counters, upper=self._upper, copied=copied
         )
 
     def _keep_what_is_safe(self) -> None:
         """After the threads have ended: settle what they still finished, then checkpoint."""
-        while (event := self._pipeline.next_event(timeout=0)) is not None:
-            if isinstance(event, SourceFinding):
-                self._unkept.append(event)
-            elif isinstance(event, Written):
-                self._settle(event)
-        self._save()
+        try:
+            while (event := self._pipeline.next_event(timeout=0)) is not None:
+                if isinstance(event, SourceFinding):
+                    self._unkept.append(event)
+                elif isinstance(event, Written):
+                    self._settle(event)
+        finally:
+            self._save()
 
     def _snapshot(self) -> Progress:
         return self._meter.snapshot(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -64,6 +65,7 @@ def plan_swap(units: Iterable[UnitPlan], *, current: Aliases, indices: frozenset
     :raises IndexConflict: an alias name is taken by a concrete index.
     """
     actions: list[AliasAction] = []
+    state = {alias: set(held) for alias, held in current.items()}
     for unit in units:
         for alias in (unit.alias, unit.tenant_alias):
             if alias in indices:
@@ -71,10 +73,18 @@ def plan_swap(units: Iterable[UnitPlan], *, current: Aliases, indices: frozenset
                     "an index already has the name of the alias that readers should use",
                     where=alias,
                 )
-        older = {index for index in current.get(unit.alias, frozenset()) if index != unit.index}
+        behind = state.get(unit.alias, set()) - {unit.index}
         for alias in (unit.alias, unit.tenant_alias):
-            held = current.get(alias, frozenset())
-            actions += [AliasAction("remove", index, alias) for index in sorted(older & held)]
+            held = state.setdefault(alias, set())
+            # By name too: whoever emptied the unit's alias may have left the tenant's as it was.
+            older = {i for i in held if i in behind or _is_version(i, unit)} - {unit.index}
+            actions += [AliasAction("remove", index, alias) for index in sorted(older)]
             if unit.index not in held:
                 actions.append(AliasAction("add", unit.index, alias))
+            held -= older
+            held.add(unit.index)
     return Swap(tuple(actions))
+
+
+def _is_version(index: str, unit: UnitPlan) -> bool:
+    return re.fullmatch(re.escape(unit.alias) + r"-v[0-9]+", index) is not None

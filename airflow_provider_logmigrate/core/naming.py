@@ -51,7 +51,10 @@ def decode_tenant(encoded: str) -> str:
     if not encoded or not _ENCODED.fullmatch(encoded):
         raise ValueError(f"not an encoded tenant: {encoded!r}")
     raw = re.sub(r"_([0-9a-f]{2})", lambda m: chr(int(m.group(1), 16)), encoded)
-    return raw.encode("latin-1").decode()
+    tenant = raw.encode("latin-1").decode()
+    if encode_tenant(tenant) != encoded:  # `_61` for `a`: two keys would mean one tenant
+        raise ValueError(f"not an encoded tenant: {encoded!r}")
+    return tenant
 
 
 def dag_id(migration: str, tenant: str) -> str:

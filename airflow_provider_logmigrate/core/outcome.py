@@ -72,7 +72,7 @@ class UnitReport:
         ):
             certificate = None
         seconds = float(copied.get("seconds", 0))
-        written = int(copied.get("documents", 0))
+        written = int(copied.get("written", copied.get("documents", 0)))
         moved = copied.get("action") in ("copied", "resumed", "repaired")
         return cls(
             stream=unit.unit.stream,
@@ -100,16 +100,17 @@ def outcome_of(
     """Decide a run's outcome.
 
     * a failed task or a differing unit: ``failed``;
-    * a unit without a certificate although nothing failed (somebody rejected the approval or
-      skipped tasks): ``interrupted``;
+    * a skipped task or a unit without a certificate although nothing failed (somebody rejected
+      the approval): ``interrupted``, whatever certificates earlier runs have left;
     * rejected, withheld or odd rows: ``completed_with_findings``.
     """
     verdicts = {unit.verdict for unit in units}
-    if _BAD & set(task_states) or (Verdict.DIFFERENT.value in verdicts and not dry_run):
+    states = set(task_states)
+    if _BAD & states or (Verdict.DIFFERENT.value in verdicts and not dry_run):
         return Outcome.FAILED
     if dry_run:
         return Outcome.COMPLETED
-    if None in verdicts:
+    if None in verdicts or (units and "skipped" in states):
         return Outcome.INTERRUPTED
     odd = any(unit.rejected or unit.findings or unit.withheld for unit in units)
     return Outcome.COMPLETED_WITH_FINDINGS if odd else Outcome.COMPLETED

@@ -124,7 +124,7 @@ def build_plan(
             new += is_new
         if held_back := sum(e.held_back for e in estimates.values()):
             warnings.append(f"{stream.name}: {held_back:,} unsettled rows are held back")
-        if units and setup.strategy is not ReadStrategy.KEYSET:
+        if estimates and setup.strategy is not ReadStrategy.KEYSET:
             warnings.append(f"{stream.name}: read {setup.strategy.value}: {setup.strategy_reason}")
     if not units:
         if not any(source.has_tenant(s.shape.stream.name, tenant) for s in setups):

@@ -212,6 +212,10 @@ class CopyLimits:
     max_rejected_share: float = 0.5
     share_after: int = 200
 
+    def __post_init__(self) -> None:
+        if self.in_flight < 1:
+            raise ValueError(f"in_flight is {self.in_flight}: without a sender a copy never ends")
+
 
 @dataclass(frozen=True, slots=True)
 class CopyOutcome:

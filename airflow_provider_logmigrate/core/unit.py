@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -10,6 +11,8 @@ from enum import Enum
 from airflow_provider_logmigrate.core.naming import decode_tenant, encode_tenant
 
 UTC = timezone.utc
+
+_LABEL = re.compile(r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?")
 
 
 class Granularity(str, Enum):
@@ -37,31 +40,50 @@ class Period:
 
     @property
     def label(self) -> str:
-        """``2025-01`` for a whole month, ``2025-01-31`` for a day."""
+        """``2025-01`` for a whole month, ``2025-01-31`` for a day. :raises ValueError: neither."""
         if self == month_of(self.start):
-            return f"{self.start:%Y-%m}"
-        return f"{self.start:%Y-%m-%d}"
+            return self.start.isoformat()[:7]
+        if self == day_of(self.start):
+            return self.start.isoformat()[:10]
+        raise ValueError(f"neither a month nor a day: {self.start} .. {self.end}")
 
     @classmethod
     def from_label(cls, label: str) -> Period:
         """Inverse of :attr:`label`. :raises ValueError: not a month or day."""
-        parts = label.split("-")
-        if len(parts) == 2:
-            return month_of(datetime(int(parts[0]), int(parts[1]), 1, tzinfo=UTC))
-        return day_of(datetime.fromisoformat(label).replace(tzinfo=UTC))
+        if not _LABEL.fullmatch(label):
+            raise ValueError(f"neither a month nor a day: {label!r}")
+        first = date.fromisoformat(label if len(label) == 10 else f"{label}-01")
+        moment = datetime(first.year, first.month, first.day, tzinfo=UTC)
+        return day_of(moment) if len(label) == 10 else month_of(moment)
 
 
 def month_of(moment: datetime) -> Period:
-    """The month that contains ``moment``."""
-    start = datetime(moment.year, moment.month, 1, tzinfo=UTC)
-    following = start.replace(day=28) + timedelta(days=4)
-    return Period(start, following.replace(day=1))
+    """The UTC month that contains ``moment``. :raises ValueError: see :func:`day_of`."""
+    start = _midnight(moment).replace(day=1)
+    return Period(start, _later(start.replace(day=28), days=4).replace(day=1))
 
 
 def day_of(moment: datetime) -> Period:
-    """The UTC day that contains ``moment``."""
-    start = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-    return Period(start, start + timedelta(days=1))
+    """The UTC day that contains ``moment``.
+
+    :raises ValueError: ``moment`` has no time zone, or the period ends behind the year 9999.
+    """
+    start = _midnight(moment)
+    return Period(start, _later(start, days=1))
+
+
+def _midnight(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError(f"no time zone: {moment}")
+    utc = moment.astimezone(UTC)
+    return datetime(utc.year, utc.month, utc.day, tzinfo=UTC)
+
+
+def _later(moment: datetime, *, days: int) -> datetime:
+    try:
+        return moment + timedelta(days=days)
+    except OverflowError:
+        raise ValueError("no period ends behind the year 9999") from None
 
 
 def periods(*, first: date, last: date, granularity: Granularity) -> Iterator[Period]:

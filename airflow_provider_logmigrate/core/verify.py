@@ -20,6 +20,7 @@ from airflow_provider_logmigrate.core.certificate import (
     Verdict,
 )
 from airflow_provider_logmigrate.core.compare import RowComparer
+from airflow_provider_logmigrate.core.errors import TargetUnavailable
 from airflow_provider_logmigrate.core.fingerprint import Summary, differing_hours
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.ports import KeyPrint, Source, Target
@@ -56,6 +57,7 @@ def prove(
     :param rejected: keys in the unit's dead letters: expected to be missing.
     :param sample: documents to compare field by field.
     :param seed: repeats the random choice.
+    :raises TargetUnavailable: the index has documents, but none came for the sample.
     """
     left = source.summarise(plan, upper=upper)
     right = target.summarise(plan)
@@ -66,7 +68,8 @@ def prove(
             tally.add(finding)
     if right.outside:
         tally.add(Finding(FindingKind.EXTRA, "*", f"{right.outside} documents have no event time"))
-    sampled = _compare_sample(source, target, plan, comparer, sample, seed, tally)
+    held = right.total.count + right.outside
+    sampled = _compare_sample(source, target, plan, comparer, sample, seed, tally, held=held)
     found = tally.build()
     return Proof(left, right, _verdict(found), found, sampled)
 
@@ -125,16 +128,26 @@ def _compare_sample(
     size: int,
     seed: int,
     tally: TallyBuilder,
+    *,
+    held: int,
 ) -> int:
     if size <= 0:
         return 0
     documents = target.sample(plan, size=size, seed=seed)
+    if held and not documents:
+        raise TargetUnavailable(
+            f"the index has {held:,} documents but returned none for the sample",
+            where=plan.index,
+        )
     for start in range(0, len(documents), SAMPLE_PAGE):
         page = documents[start : start + SAMPLE_PAGE]
         rows = dict(source.rows(plan, [key for key, _ in page]))
         for key, document in page:
             if key not in rows:
-                continue  # an extra or moved document: the fingerprints have named it
+                # The fingerprints have named it, unless it carries those of another row.
+                if not tally.count(FindingKind.EXTRA) + tally.count(FindingKind.DUPLICATE):
+                    tally.add(Finding(FindingKind.EXTRA, key, "found by the sample: no such row"))
+                continue
             for difference in comparer.differences(rows[key], document):
                 tally.add(Finding(FindingKind.ALTERED, key, difference))
     return len(documents)

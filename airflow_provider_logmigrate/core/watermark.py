@@ -41,6 +41,11 @@ class Watermark:
         return moved
 
     @property
+    def waiting(self) -> int:
+        """Chunks that are settled but have an unsettled one before them."""
+        return len(self._waiting)
+
+    @property
     def complete(self) -> Counters:
         """Counters of all contiguous chunks, those behind the last cursor included."""
         return self.counters + self._since_cursor

@@ -60,7 +60,8 @@ def find_migration(config: Config, name: str) -> Migration:
     """
     migration = config.migrations.get(name)
     if migration is None:
-        problems = [p for p in config.problems if p.path.startswith(f"migrations.{name}")]
+        entry = f"migrations.{name}"
+        problems = [p for p in config.problems if p.path == entry or p.path.startswith(f"{entry}.")]
         reason = "; ".join(str(p) for p in problems) or "there is no such migration"
         raise ConfigInvalid(reason, where=f"migrations.{name}")
     return migration

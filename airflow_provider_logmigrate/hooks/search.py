@@ -52,4 +52,4 @@ class SearchHook(BaseHook):
             info = self.client.info()
         except LogMigrateError as error:
             return False, str(error)
-        return True, f"{info.flavour} {info.version}"
+        return True, f"{info.flavour.value} {info.version}"

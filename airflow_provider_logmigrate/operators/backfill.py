@@ -161,6 +161,7 @@ def _summary(lane: int, outcomes: list[UnitOutcome]) -> dict[str, Any]:
                 "action": outcome.action.value,
                 "seconds": round(outcome.seconds, 3),
                 "findings": len(outcome.findings),
+                "written": outcome.written,
                 **asdict(outcome.counters),
             }
             for outcome in outcomes

@@ -33,8 +33,8 @@ __all__ = [
     "path",
 ]
 
-OLDEST = {Engine.OPENSEARCH: 2, Engine.ELASTICSEARCH: 8}
-"""First major version of each engine that is supported."""
+OLDEST = {Engine.OPENSEARCH: (2, 4), Engine.ELASTICSEARCH: (8, 0)}
+"""First version of each engine that is supported; OpenSearch 2.4 brought points in time."""
 
 _NOT_CONCRETE = re.compile(r'^[-_+.]|[*?,<>|"\\/\s:#%]')
 
@@ -55,9 +55,10 @@ class EngineInfo:
     version: str
 
     @property
-    def major(self) -> int:
-        """``3`` of ``3.8.0``."""
-        return int(self.version.partition(".")[0])
+    def release(self) -> tuple[int, int]:
+        """Major and minor: ``(3, 8)`` of ``3.8.0``."""
+        major, minor = self.version.split(".")[:2]
+        return int(major), int(minor)
 
 
 def path(*segments: str) -> str:
@@ -180,7 +181,7 @@ class SearchClient:
     def _check(self, data: Any) -> EngineInfo:
         version = data.get("version") if isinstance(data, Mapping) else None
         number = version.get("number") if isinstance(version, Mapping) else None
-        if not isinstance(version, Mapping) or not re.match(r"\d+\.", str(number)):
+        if not isinstance(version, Mapping) or not re.match(r"\d+\.\d+(\.|$)", str(number)):
             raise ConnectionInvalid(
                 "what answers is neither OpenSearch nor Elasticsearch",
                 where=self.where,
@@ -199,10 +200,11 @@ class SearchClient:
                 next_step=f"set the connection's type to {found.flavour.value}",
             )
         disguised = opensearch and found.version == "7.10.2"
-        if found.major < OLDEST[found.flavour] and not disguised:
+        oldest = OLDEST[found.flavour]
+        if found.release < oldest and not disguised:
             raise ConnectionInvalid(
                 f"{found.flavour.value} {found.version} is too old: "
-                f"{OLDEST[found.flavour]} or later is needed",
+                f"{oldest[0]}.{oldest[1]} or later is needed",
                 where=self.where,
                 next_step="upgrade the engine or use another one",
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,11 +29,12 @@ _HIGH, _LOW = f"{FINGERPRINT}.high", f"{FINGERPRINT}.low"
 
 def list_keys(
     client: SearchClient, index: str, stream: Stream, *, hour: datetime, page: int = PAGE
-) -> Iterator[KeyPrint]:
+) -> Generator[KeyPrint, None, None]:
     """Ids and fingerprints of the documents of one hour, ordered by the id's bytes.
 
     Engines sort by the key field, not by ``_id``. A document whose ``_id`` isn't its key (a copy
-    under another id, a foreign document) is listed under its ``_id``, at its place.
+    under another id, a foreign document) is listed under its ``_id``: at its place, or
+    where its key stands if that comes later. Closing the generator releases what it holds open.
 
     :raises TargetRefused: there are more than 50,000 of those.
     """

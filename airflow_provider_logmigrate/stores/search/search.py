@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from airflow_provider_logmigrate.core.errors import TargetUnavailable
@@ -62,8 +62,12 @@ def point_in_time(client: SearchClient, index: str, *, shard: int) -> Iterator[s
         yield pit
     finally:
         held = [pit] if client.engine is Engine.OPENSEARCH else pit
-        # 404: it has expired by itself.
-        client.request("DELETE", path(*closing), body={name: held}, expected=(404,), where=index)
+        # Not closed because it has expired (404) or nobody answers: it expires by itself, and the
+        # error that brought us here must not be replaced.
+        with suppress(TargetUnavailable):
+            client.request(
+                "DELETE", path(*closing), body={name: held}, expected=(404,), where=index
+            )
 
 
 def shard_count(client: SearchClient, index: str) -> int:

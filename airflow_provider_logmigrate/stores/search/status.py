@@ -70,17 +70,15 @@ def health(client: SearchClient) -> Health:
 def shard_room(client: SearchClient) -> ShardRoom:
     """How many more shards the cluster takes (``cluster.max_shards_per_node``)."""
     name = "cluster.max_shards_per_node"
+    # Flat, because Elasticsearch has both this name and one below it; so filter_path can't be used.
     data = client.request(
         "GET",
         path("_cluster", "settings"),
-        params={"include_defaults": "true", "flat_settings": "true", "filter_path": f"*.{name}"},
+        params={"include_defaults": "true", "flat_settings": "true"},
     ).data
-    found = [
-        data[scope][name]
-        for scope in ("transient", "persistent", "defaults")
-        if name in data.get(scope, {})
-    ]
-    per_node = int(found[0]) if found else DEFAULT_SHARDS_PER_NODE
+    per_node = DEFAULT_SHARDS_PER_NODE
+    for scope in ("defaults", "persistent", "transient"):  # the last one set wins
+        per_node = int(data.get(scope, {}).get(name, per_node))
     now = health(client)
     return ShardRoom(used=now.shards + now.unassigned, limit=per_node * max(1, now.data_nodes))
 

@@ -8,6 +8,7 @@ not an exception.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,11 +56,22 @@ def parse_exact(data: str | bytes) -> Any:
     return json.loads(data, parse_float=Decimal)
 
 
+def _quiet(logger: str, level: int) -> None:
+    """Keep a library from writing a line per request, unless its level was set by somebody.
+
+    A copy sends a hundred thousand bulks, and a task's log shows INFO; what fails is raised.
+    """
+    if logging.getLogger(logger).level == logging.NOTSET:
+        logging.getLogger(logger).setLevel(level)
+
+
 class _OpenSearchWire:
     """Through opensearch-py. It doesn't say which success status it was: 200 stands for all."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         from opensearchpy import Transport, serializer
+
+        _quiet("opensearch", logging.ERROR)  # it warns of expected answers, such as 404
 
         class Exact(serializer.JSONSerializer):
             def loads(self, s: str) -> Any:
@@ -116,7 +128,7 @@ class _OpenSearchWire:
             )
         except exceptions.ConnectionError as error:
             raise unanswered(error) from error
-        except exceptions.SerializationError as error:
+        except (exceptions.SerializationError, ValueError) as error:
             raise Unanswered(Broken.LOST, "the answer isn't the engine's JSON") from error
         except exceptions.TransportError as error:
             if not isinstance(error.status_code, int):
@@ -137,6 +149,8 @@ class _ElasticWire:
 
     def __init__(self, endpoint: Endpoint) -> None:
         from elastic_transport import JsonSerializer, NodeConfig, Transport
+
+        _quiet("elastic_transport.transport", logging.WARNING)
 
         class Exact(JsonSerializer):
             def json_loads(self, data: bytes) -> Any:

@@ -20,7 +20,7 @@ from airflow_provider_logmigrate.core.unit import Period
 from airflow_provider_logmigrate.streams import dify as dify_pack
 from devstack.sampledata import HOSTILE_VALUES
 from tests.integration.postgres.conftest import SampleDatabase
-from tests.integration.postgres.rig import Document, Rig, deep_json
+from tests.integration.postgres.rig import Document, Rig, deep_json, own_stream
 
 _TEXTS = (ColumnKind.TEXT, ColumnKind.KEYWORD, ColumnKind.UUID, ColumnKind.OTHER)
 _NUMBERS = (ColumnKind.INTEGER, ColumnKind.FLOAT, ColumnKind.DECIMAL)
@@ -217,8 +217,6 @@ def test_object_mode_changes_no_digit(database: str, text: str, line: bytes) -> 
         )
         cursor.execute("INSERT INTO events VALUES (1, 't', '2025-01-05', %s)", (text,))
     connection.close()
-    from tests.integration.postgres.rig import own_stream
-
     rig = Rig(database, own_stream(json_columns={"j": JsonMode.OBJECT}))
     (document,) = rig.read(rig.plan("events", "t")).documents
     assert b'"j":' + line + b',"tenant"' in document.line

@@ -1,17 +1,26 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.cutover import AliasAction, plan_swap
-from airflow_provider_logmigrate.core.errors import IndexConflict, TargetRefused
+from airflow_provider_logmigrate.core.errors import (
+    IndexConflict,
+    TargetRefused,
+    TargetUnavailable,
+)
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.stores.search.alias import apply, current_aliases
-from airflow_provider_logmigrate.stores.search.client import SearchClient
+from airflow_provider_logmigrate.stores.search.client import Endpoint, SearchClient, connect
 from airflow_provider_logmigrate.stores.search.target import SearchTarget
+from tests.integration.search.gateway import Answer, Gateway, running
 from tests.unit.stores.search.building import chunk, numbered, plan
+
+if TYPE_CHECKING:
+    from devstack.engine import SearchEngine
 
 
 def two_versions(
@@ -140,3 +149,34 @@ def test_an_alias_that_a_swap_would_not_restore_is_refused(
 
 def test_no_actions_are_no_request(client: SearchClient) -> None:
     apply(client, [])
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_an_answer_that_is_lost_is_read_back(
+    search_engine: SearchEngine,
+    client: SearchClient,
+    target: SearchTarget,
+    tenant: str,
+    carried_out: bool,
+) -> None:
+    one, two = two_versions(client, target, tenant)
+    apply(client, [AliasAction("add", one.index, one.alias)])
+    swap = [AliasAction("remove", one.index, one.alias), AliasAction("add", two.index, one.alias)]
+
+    def lose(path: str, body: bytes) -> Answer | None:
+        if path != "/_aliases":
+            return None
+        if carried_out:
+            client.request("POST", path, body=body)
+        return 0, "application/json", b'{"ackn'
+
+    with running(Gateway(search_engine.url, intercept=lose)) as gateway:
+        through = connect(Endpoint(engine=client.engine, hosts=(gateway.url,)))
+        if carried_out:
+            apply(through, swap)
+        else:
+            with pytest.raises(TargetUnavailable, match="did not confirm"):
+                apply(through, swap)
+        assert gateway.paths.count("/_aliases") == 1
+    kept = two.index if carried_out else one.index
+    assert current_aliases(client, [one.alias])[0] == {one.alias: frozenset({kept})}

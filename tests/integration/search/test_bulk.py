@@ -105,13 +105,16 @@ def test_an_index_deleted_in_the_middle_is_noticed(
 HOSTILE = [
     b'{"id":"h0","created_at":"infinity","price":"NaN","seconds":"-Infinity","steps":1}',
     b'{"id":"h1","created_at":"12025-01-05T00:00:00+00:00","price":1e400,"steps":2}',
-    b'{"id":"h2","created_at":"0044-03-15T00:00:00 BC","price":0.1000000000000000055511151,"steps":3}',
+    b'{"id":"h2","created_at":"0044-03-15T00:00:00 BC","steps":3,'
+    b'"price":0.1000000000000000055511151}',
     b'{"id":"h3","created_at":"2025-01-05T00:00:00.123456+00:00",'
     b'"price":12345678901234567890123456789.123456789,"steps":4}',
     b'{"id":"h4","created_at":"2025-01-05T00:00:00+00:00","inputs":'
-    b'"{\\"a\\" :  1.10, \\"a\\":2}\\n{\\"index\\":{}}\\n \xe2\x80\xa8 \\u0001 \xf0\x9f\x98\x80","steps":5}',
+    b'"{\\"a\\" :  1.10, \\"a\\":2}\\n{\\"index\\":{}}\\n '
+    b'\xe2\x80\xa8 \\u0001 \xf0\x9f\x98\x80","steps":5}',
     b'{"id":"h5","created_at":null,"status":"' + b"s" * 40_000 + b'","steps":6}',
-    b'{"id":"h6","created_at":"2025-01-05T00:00:00+00:00","unknown":{"deep":[1,{"x":null}]},"steps":7}',
+    b'{"id":"h6","created_at":"2025-01-05T00:00:00+00:00",'
+    b'"unknown":{"deep":[1,{"x":null}]},"steps":7}',
     b'{"id":"h7","created_at":"2025-01-05T00:00:00+00:00","steps":"not a number","price":[1,2]}',
 ]
 

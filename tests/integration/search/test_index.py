@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -79,20 +79,10 @@ def test_an_index_that_serves_readers_keeps_its_settings_during_a_repair(
 
 def test_two_attempts_at_once(client: SearchClient, tenant: str) -> None:
     unit = plan(client.engine, tenant)
-    failures: list[BaseException] = []
-
-    def attempt() -> None:
-        try:
-            target_of(client).prepare(unit)
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=attempt) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(6) as pool:
+        attempts = [pool.submit(target_of(client).prepare, unit) for _ in range(6)]
+    for attempt in attempts:
+        attempt.result()
     assert versions(client, unit.alias) == [IndexVersion(1, unit.index, unit.key, "d1")]
 
 

@@ -41,7 +41,7 @@ def closed_port() -> str:
 def test_login_and_password(search_engine: SearchEngine) -> None:
     with running(Gateway(search_engine.url, logins={LOGIN})) as gateway:
         right = client_to(search_engine, gateway.url, username="käthe", password="pa:ss wörd")
-        assert right.info().major >= 3
+        assert right.info().release >= (3, 0)
         wrong = client_to(search_engine, gateway.url, username="käthe", password="hunter2")
         with pytest.raises(ConnectionInvalid, match="login was refused") as caught:
             wrong.info()
@@ -75,7 +75,7 @@ def test_a_certificate_nobody_signed(search_engine: SearchEngine, tmp_path: Path
             client_to(search_engine, gateway.url).info()
         assert "certificate isn't trusted" in str(caught.value)
         trusted = client_to(search_engine, gateway.url, ca_certs=str(ca))
-        assert trusted.info().major >= 3
+        assert trusted.info().release >= (3, 0)
         trusted.close()
         wrong_name = gateway.url.replace("127.0.0.1", "localhost")
         with pytest.raises(ConnectionInvalid, match="ca_certs"):
@@ -87,7 +87,7 @@ def test_verification_can_be_switched_off(search_engine: SearchEngine, tmp_path:
     certificate, _ = self_signed(tmp_path)
     with running(Gateway(search_engine.url), certificate) as gateway:
         client = client_to(search_engine, gateway.url, verify_certs=False)
-        assert client.info().major >= 3
+        assert client.info().release >= (3, 0)
         client.close()
 
 
@@ -119,13 +119,8 @@ def test_a_host_that_is_down_is_passed_over(search_engine: SearchEngine) -> None
 
 def test_a_prefix_in_the_url(search_engine: SearchEngine) -> None:
     with running(Gateway(search_engine.url)) as gateway:
-        gateway.intercept = lambda path: (404, "text/plain", b"no") if "x" not in path else None
+        gateway.intercept = lambda *_: (200, "application/json", b'{"not": "an engine"}')
         with pytest.raises(ConnectionInvalid, match="neither"):
-            gateway.intercept = lambda path: (
-                200,
-                "application/json",
-                path.encode().join([b'"'] * 2),
-            )
             client_to(search_engine, gateway.url + "/search/").info()
         assert gateway.paths == ["/search/"]
 
@@ -152,11 +147,11 @@ def test_nonsense_before_the_engine_is_survived_and_bounded(
     target.prepare(unit)
     with running(Gateway(search_engine.url)) as gateway:
         through = target_of(client_to(search_engine, gateway.url))
-        gateway.intercept = lambda _: answer if len(gateway.paths) < 3 else None
+        gateway.intercept = lambda *_: answer if len(gateway.paths) < 3 else None
         result = through.write(unit, chunk(numbered(4)), stop=Stop())
         assert (result.acknowledged, result.rejected) == (4, ())
         assert "retried 2 times" in result.note
-        gateway.intercept = lambda _: answer
+        gateway.intercept = lambda *_: answer
         with pytest.raises(TargetUnavailable, match=message):
             through.write(unit, chunk(numbered(4)), stop=Stop())
         assert len(gateway.paths) == 3 + 4

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from airflow_provider_logmigrate.core.backoff import Backoff
+from airflow_provider_logmigrate.core.chunk import Chunk
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.ports import WriteResult
 from tests.integration.search.conftest import client_of, target_of
@@ -21,14 +22,14 @@ def test_overload_is_waited_out(small_engine: SearchEngine, tenant: str) -> None
     target = target_of(client, Backoff(attempts=30, first=0.05, cap=0.5))
     unit = plan(client.engine, tenant)
     target.prepare(unit)
-    chunks = [chunk(numbered(300, first=300 * n)) for n in range(40)]
+    chunks = [chunk(numbered(300, first=300 * n)) for n in range(20)]
     with ThreadPoolExecutor(12) as pool:
         results = list(pool.map(lambda c: target.write(unit, c, stop=Stop()), chunks))
     target.finish(unit)
-    assert sum(r.acknowledged for r in results) == 12_000
+    assert sum(r.acknowledged for r in results) == 6_000
     assert not any(r.rejected for r in results)
     assert any("rejected_execution_exception (HTTP 429)" in r.note for r in results)
-    assert target.summarise(unit).total.count == 12_000
+    assert target.summarise(unit).total.count == 6_000
 
 
 def test_a_bulk_above_the_engine_s_limit_is_split(small_engine: SearchEngine, tenant: str) -> None:
@@ -52,37 +53,24 @@ def test_a_killed_engine_loses_nothing_and_doubles_nothing(
     target = target_of(client, Backoff(attempts=60, first=0.2, cap=1.0))
     unit = plan(client.engine, tenant)
     target.prepare(unit)
-    chunks = iter([chunk(numbered(200, first=200 * n)) for n in range(60)])
-    results: list[WriteResult] = []
-    failures: list[BaseException] = []
-    some, lock = threading.Event(), threading.Lock()
+    chunks = [chunk(numbered(200, first=200 * n)) for n in range(30)]
+    some = threading.Semaphore(0)
 
-    def send() -> None:
-        try:
-            while True:
-                with lock:
-                    part = next(chunks, None)
-                if part is None:
-                    return
-                results.append(target.write(unit, part, stop=Stop()))
-                if len(results) == 10:
-                    some.set()
-        except BaseException as error:
-            failures.append(error)
-            some.set()
+    def send(part: Chunk) -> WriteResult:
+        result = target.write(unit, part, stop=Stop())
+        some.release()
+        return result
 
-    threads = [threading.Thread(target=send) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    assert some.wait(60)
-    small_engine.process.kill()
-    small_engine.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(2) as pool:
+        written = [pool.submit(send, part) for part in chunks]
+        for _ in range(6):
+            assert some.acquire(timeout=60)
+        small_engine.process.kill()
+        small_engine.start()
+        results = [future.result() for future in written]
     target.finish(unit)
-    assert sum(r.acknowledged for r in results) == 12_000
+    assert sum(r.acknowledged for r in results) == 6_000
     assert any(r.note for r in results)
     summary = target.summarise(unit)
-    assert summary.total.count == 12_000
-    assert summary.total.low == sum(range(12_000))
+    assert summary.total.count == 6_000
+    assert summary.total.low == sum(range(6_000))

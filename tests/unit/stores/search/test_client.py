@@ -110,7 +110,7 @@ ELASTIC_8 = {"version": {"number": "8.17.0", "build_flavor": "default"}, "taglin
 
 
 def test_supported_engines() -> None:
-    assert info_of(Engine.OPENSEARCH, OPENSEARCH_2).major == 2
+    assert info_of(Engine.OPENSEARCH, OPENSEARCH_2).release == (2, 19)
     assert info_of(Engine.OPENSEARCH, DISGUISED).flavour is Engine.OPENSEARCH
     assert info_of(Engine.ELASTICSEARCH, ELASTIC_8).version == "8.17.0"
 
@@ -123,7 +123,7 @@ def test_supported_engines() -> None:
         (Engine.ELASTICSEARCH, {"version": {"number": "7.17.0"}}, "too old"),
         (
             Engine.OPENSEARCH,
-            {"version": {"distribution": "opensearch", "number": "1.3.0"}},
+            {"version": {"distribution": "opensearch", "number": "2.3.0"}},
             "too old",
         ),
         (Engine.OPENSEARCH, {"hello": "world"}, "neither"),
