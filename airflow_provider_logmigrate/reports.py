@@ -9,6 +9,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from airflow_provider_logmigrate.core.certificate import Certificate, Verdict
 from airflow_provider_logmigrate.core.outcome import UnitReport
@@ -26,8 +27,11 @@ def render(table: Table) -> str:
 
 
 def text_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """A table whose number columns are right-aligned (their heads end with ``#``)."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    """A table whose number columns are right-aligned (their heads end with ``#``).
+
+    Text is shown as it is: a tenant named ``[red]`` is no markup.
+    """
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         number = column.endswith("#")
         table.add_column(
@@ -112,7 +116,7 @@ def units_table(title: str, units: Iterable[UnitReport]) -> Table:
     )  # fmt: skip
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Text:
     if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+        return Text("-")
+    return Text(f"{value:,}" if isinstance(value, int) else str(value))

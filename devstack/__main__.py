@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from devstack.errors import DevstackError
+from devstack.sampledata import PROFILES
 from devstack.stack import Stack, nearby
 
 NOT_RUNNING = 3
@@ -43,7 +44,7 @@ def _run(command: str, console: Console) -> int:
         return demo(console)
     stack = Stack()
     if command == "up":
-        stack.up(console)
+        stack.up(console, profile=PROFILES["demo"])
         for name, value in stack.places().items():
             # A copied address must come out in one piece, whatever the width of the window.
             console.print(f"{name:<14} {value}", soft_wrap=True, markup=False, highlight=False)

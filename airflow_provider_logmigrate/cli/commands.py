@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from airflow_provider_logmigrate.core.errors import ConfigInvalid, LogMigrateError
+from airflow_provider_logmigrate.cli.env_file import read_env_file
+from airflow_provider_logmigrate.core.errors import ConfigInvalid, LogMigrateError, TenantInvalid
 from airflow_provider_logmigrate.hooks.assembly import (
     find_migration,
     load_config,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from airflow_provider_logmigrate.config.entities import Config, Migration
 
 Command = Callable[[Namespace], int]
+
+_ACTION = ("action", "alias", "index")
 
 
 def command(work: Command) -> Callable[[Namespace], None]:
@@ -141,9 +145,10 @@ def status(args: Namespace) -> int:
     The exit code is 1 if a unit's certificate says that it differs, or a newest run failed.
     """
     config = load_config()
+    chosen = _chosen(config, args.migration)
     report: dict[str, list[dict[str, Any]]] = {"units": [], "cutovers": [], "runs": []}
     with open_ledger(from_server) as ledger:
-        for migration in _chosen(config, args.migration):
+        for migration in chosen:
             name, tenant = migration.name, args.tenant
             certificates = ledger.certificates.latest_by_unit(name)
             letters = ledger.dead_letters.counts(name)
@@ -179,6 +184,9 @@ def status(args: Namespace) -> int:
                 }
                 for r in ledger.runs.list(name, tenant=tenant)
             ]
+    known = {tenant for migration in chosen for tenant in migration.tenants}
+    if args.tenant is not None and args.tenant not in known and not any(report.values()):
+        raise TenantInvalid("no migration names this tenant", where=args.tenant)
     if args.output == "json":
         sys.stdout.write(json.dumps(report, default=str) + "\n")
     else:
@@ -203,7 +211,8 @@ def rollback(args: Namespace) -> int:
     with open_ledger(from_server) as ledger:
         cutover = ledger.cutovers.get(args.cutover)
         if cutover.state.value == "rolled_back":
-            sys.stdout.write(f"Cut-over {cutover.id} was rolled back already\n")
+            sys.stderr.write(f"Cut-over {cutover.id} was rolled back already\n")
+            _show(args, f"Rolled back {cutover.id}", _ACTION, [])
             return 0
         client = open_client(find_migration(load_config(), cutover.migration), from_server)
         try:
@@ -211,53 +220,68 @@ def rollback(args: Namespace) -> int:
         finally:
             client.close()
     rows = [(action.kind, action.alias, action.index) for action in cutover.inverse]
-    _show(args, f"Rolled back {cutover.id}", ["action", "alias", "index"], rows)
+    _show(args, f"Rolled back {cutover.id}", _ACTION, rows)
     return 0
 
 
 @command
 def import_env(args: Namespace) -> int:
-    """Print YAML and connections made from Dify's settings."""
+    """Print YAML made from Dify's settings; connections, which hold passwords, go elsewhere."""
     from airflow_provider_logmigrate.config.import_env import import_dify_environment
 
-    settings = _read_env_file(Path(args.env_file)) if args.env_file else dict(os.environ)
+    settings = read_env_file(Path(args.env_file)) if args.env_file else dict(os.environ)
     imported = import_dify_environment(settings)
+    if args.connections_file:
+        _write_secret(Path(args.connections_file), json.dumps(imported.connections, indent=2))
     if args.output == "json":
         record = {
             "yaml": imported.yaml_text,
-            "connections": imported.connections,
+            "connections": list(imported.connections),
             "warnings": list(imported.warnings),
         }
         sys.stdout.write(json.dumps(record) + "\n")
-        return 0
-    sys.stdout.write(imported.yaml_text)
-    for conn_id, connection in imported.connections.items():
-        sys.stdout.write(
-            f"# airflow connections add {conn_id} --conn-json '{json.dumps(connection)}'\n"
-        )
+    else:
+        sys.stdout.write(imported.yaml_text)
+    if args.connections_file:
+        path = shlex.quote(args.connections_file)
+        sys.stderr.write(f"airflow connections import {path} --file-format json\n")
+    else:
+        for conn_id, connection in imported.connections.items():
+            value = shlex.quote(json.dumps(connection))
+            sys.stderr.write(f"airflow connections add {conn_id} --conn-json {value}\n")
     for warning in imported.warnings:
         sys.stderr.write(f"Warning: {warning}\n")
     return 0
 
 
-def _read_env_file(path: Path) -> dict[str, str]:
+def _write_secret(path: Path, text: str) -> None:
+    """A new file that only its owner can read."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise ConfigInvalid(f"can't read the file: {error.strerror}", where=str(path)) from error
-    settings = {}
-    for line in lines:
-        name, sign, value = line.strip().removeprefix("export ").partition("=")
-        if sign and not name.startswith("#"):
-            settings[name.strip()] = value.strip().strip("\"'")
-    return settings
+        raise ConfigInvalid(
+            f"the file can't be made: {error.strerror}",
+            where=str(path),
+            next_step="name a file that doesn't exist yet, in a folder that does",
+        ) from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text + "\n")
 
 
 @command
 def discover(args: Namespace) -> int:
-    """Write the tenants of the source into the migration's tenants file."""
+    """Write the tenants of the source into the migration's tenants file.
+
+    The exit code is 1 if a tenant can't stand in that file.
+    """
     from airflow_provider_logmigrate.hooks import discovery
 
-    found, path = discovery.discover(load_config(), args.migration, lookup=from_server)
-    _show(args, f"{len(found)} tenants written to {path}", ["tenant"], [(name,) for name in found])
-    return 0
+    found = discovery.discover(load_config(), args.migration, lookup=from_server)
+    title = f"{len(found.tenants)} tenants written to {found.path}"
+    _show(args, title, ["tenant"], [(name,) for name in found.tenants])
+    for tenant in found.left_out:
+        sys.stderr.write(
+            f"Left out: {tenant!r} can't stand in a line of {found.path}. Next: give the"
+            " migration's tenants as a list\n"
+        )
+    return int(bool(found.left_out))

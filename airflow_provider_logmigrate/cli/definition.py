@@ -53,7 +53,15 @@ def get_cli() -> list[CLICommand]:
         (
             "import-env",
             "Turn Dify's ELASTICSEARCH_* and DB_* settings into logmigrate.yaml and connections",
-            (argument("--env-file", help="a .env file; default: the environment"), output),
+            (
+                argument("--env-file", help="a .env file; default: the environment"),
+                argument(
+                    "--connections-file",
+                    help="write the connections, which hold passwords, into this new file;"
+                    " default: commands that add them, on standard error",
+                ),
+                output,
+            ),
         ),
         (
             "discover",

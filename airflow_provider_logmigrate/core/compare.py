@@ -59,7 +59,8 @@ def _same_number(text: str, value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return False
     try:
-        return Decimal(text) == Decimal(str(value))
+        number = Decimal(str(value))
+        return number.is_finite() and number == Decimal(text)
     except InvalidOperation:
         return False
 
@@ -76,7 +77,8 @@ def _instant(text: str) -> str:
 def _same_json(text: str, value: Any) -> bool:
     """Equal as JSON values; text that isn't valid JSON is kept under ``_raw``."""
     try:
-        parsed = json.loads(text, parse_constant=lambda _: None)
+        # Decimals on both sides: targets hand over numbers exactly as they stand in the document.
+        parsed = json.loads(text, parse_constant=lambda _: None, parse_float=Decimal)
     except (ValueError, RecursionError):
         return _equal({"_raw": text}, value)
     return _equal(parsed, value)
@@ -95,9 +97,13 @@ def _equal(left: Any, right: Any) -> bool:
             if len(one) != len(other):
                 return False
             pending += zip(one, other, strict=True)
-        elif isinstance(one, bool) is not isinstance(other, bool) or one != other:
+        elif isinstance(one, bool) is not isinstance(other, bool) or _number(one) != _number(other):
             return False
     return True
+
+
+def _number(value: Any) -> Any:
+    return Decimal(repr(value)) if isinstance(value, float) else value
 
 
 def _shown(value: Any) -> str:

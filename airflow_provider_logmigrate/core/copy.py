@@ -137,6 +137,7 @@ class _Loop:
 
     def run(self, stop: Stop) -> None:
         """Run threads until everything is settled, or raise the first error."""
+        self._snapshot()  # the rate's first sample: where this attempt starts
         try:
             self._pipeline.start()
             self._settle_all(stop)

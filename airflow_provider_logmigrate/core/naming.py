@@ -52,7 +52,11 @@ def decode_tenant(encoded: str) -> str:
         raise ValueError(f"not an encoded tenant: {encoded!r}")
     raw = re.sub(r"_([0-9a-f]{2})", lambda m: chr(int(m.group(1), 16)), encoded)
     tenant = raw.encode("latin-1").decode()
-    if encode_tenant(tenant) != encoded:  # `_61` for `a`: two keys would mean one tenant
+    try:
+        canonical = encode_tenant(tenant)
+    except TenantInvalid as error:
+        raise ValueError(f"not an encoded tenant: {encoded!r}") from error
+    if canonical != encoded:  # `_61` for `a`: two keys would mean one tenant
         raise ValueError(f"not an encoded tenant: {encoded!r}")
     return tenant
 

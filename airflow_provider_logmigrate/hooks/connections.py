@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +66,13 @@ def _of_type(connection: Connection, wanted: str) -> None:
 
 
 def _extras(connection: Connection) -> Mapping[str, Any]:
-    extras: Mapping[str, Any] = connection.extra_dejson or {}
+    """The connection's extra, read strictly: one that is passed over would drop TLS settings."""
+    try:
+        extras = json.loads(connection.extra or "{}")
+    except ValueError:
+        extras = None
+    if not isinstance(extras, dict):
+        raise ConnectionInvalid("extra isn't a JSON object", where=connection.conn_id)
     return extras
 
 
@@ -121,8 +129,6 @@ def search_endpoint(connection: Connection, engine: StoreType) -> Endpoint:
 
     _of_type(connection, engine.value)
     extras = _extras(connection)
-    if not connection.host:
-        raise ConnectionInvalid("host must be set", where=connection.conn_id)
     scheme = extras.get("scheme") or (
         connection.schema
         if connection.schema in ("http", "https")
@@ -130,9 +136,11 @@ def search_endpoint(connection: Connection, engine: StoreType) -> Endpoint:
     )
     hosts = tuple(
         _host_url(host.strip(), scheme, connection.port)
-        for host in connection.host.split(",")
+        for host in (connection.host or "").split(",")
         if host.strip()
     )
+    if not hosts:
+        raise ConnectionInvalid("host must be set", where=connection.conn_id)
     api_key = extras.get("api_key")
     return Endpoint(
         engine=Engine(engine.value),
@@ -142,16 +150,29 @@ def search_endpoint(connection: Connection, engine: StoreType) -> Endpoint:
         api_key=str(api_key) if api_key else None,
         verify_certs=_truth(extras.get("verify_certs"), default=True),
         ca_certs=extras.get("ca_certs"),
-        timeout_seconds=float(extras.get("timeout", 30)),
+        timeout_seconds=_seconds(extras.get("timeout", 30), connection.conn_id),
     )
 
 
 def _host_url(host: str, scheme: str, port: int | None) -> str:
-    if "://" not in host:
-        host = f"{scheme}://{host}"
-    tail = host.rsplit("/", 1)[-1]
-    has_port = ":" in tail and not tail.endswith("]")
-    return host if has_port or port is None else f"{host}:{port}"
+    given, separator, rest = host.rpartition("://")
+    address, slash, path = rest.partition("/")
+    has_port = ":" in address and not address.endswith("]")
+    if port is not None and not has_port:
+        address = f"{address}:{port}"
+    return f"{given if separator else scheme}://{address}{slash}{path}"
+
+
+def _seconds(value: Any, conn_id: str) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ConnectionInvalid(
+            f"extra timeout is {value!r}, wanted is a number of seconds above 0", where=conn_id
+        )
+    return seconds
 
 
 def _truth(value: Any, *, default: bool) -> bool:

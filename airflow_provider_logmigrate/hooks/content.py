@@ -34,7 +34,7 @@ class ObjectStorageContent:
         try:
             with (self._root / key).open("rb") as stream:  # type: ignore[no-untyped-call]
                 content: bytes = stream.read(limit)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         except OSError as error:
             raise SourceUnavailable(f"object storage can't be read: {error}", where=key) from error

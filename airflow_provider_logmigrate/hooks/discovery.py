@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +14,29 @@ if TYPE_CHECKING:
     from airflow_provider_logmigrate.config.entities import Config
 
 
-def discover(
-    config: Config, migration_name: str, *, lookup: Lookup = from_task
-) -> tuple[list[str], Path]:
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What a discovery found and wrote.
+
+    :param tenants: those in the file, sorted.
+    :param left_out: those that a line of a file can't hold.
+    """
+
+    path: Path
+    tenants: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def discover(config: Config, migration_name: str, *, lookup: Lookup = from_task) -> Discovered:
     """List the source's tenants and replace the tenants file in one step.
 
     Airflow's DAG processor then makes their DAGs; it never asks a database itself.
 
-    :returns: the tenants, sorted, and the file.
-    :raises ConfigInvalid: the migration doesn't use ``tenants: {discovered: …}``.
+    :raises ConfigInvalid: the migration doesn't use ``tenants: {discovered: …}``, or its file
+        can't be written.
     :raises SourceUnsuitable: no stream has any tenant; the old file stays.
     """
+    from airflow_provider_logmigrate.config.tenants import write_tenants
     from airflow_provider_logmigrate.stores.postgres.tenants import list_tenants
 
     migration = find_migration(config, migration_name)
@@ -36,19 +47,15 @@ def discover(
             next_step="set tenants: {discovered: {file: …}}",
         )
     sessions = open_sessions(migration, lookup)
-    tenants = sorted(
-        {tenant for stream in migration.streams for tenant in list_tenants(sessions, stream)}
-    )
-    if not tenants:
+    found = {tenant for stream in migration.streams for tenant in list_tenants(sessions, stream)}
+    if not found:
         raise SourceUnsuitable("no stream has any tenant", where=migration_name)
-    _replace(migration.discovered, "".join(f"{tenant}\n" for tenant in tenants))
-    return tenants, migration.discovered
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(name).chmod(0o644)
-    Path(name).replace(path)
+    try:
+        left_out = write_tenants(migration.discovered, found)
+    except OSError as error:
+        raise ConfigInvalid(
+            f"the file can't be written: {error.strerror}",
+            where=str(migration.discovered),
+            next_step="let the user that runs this write there",
+        ) from error
+    return Discovered(migration.discovered, tuple(sorted(found - set(left_out))), left_out)

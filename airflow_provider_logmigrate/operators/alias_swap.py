@@ -43,13 +43,17 @@ class AliasSwapOperator(LogMigrateOperator):
             with workbench(migration, [migration.stream(name) for name in names]) as bench:
                 bench.still_valid(plan)
                 result = cut_over(bench, ledger, plan, run=run_key(context))
-        self.log.info(
-            "Cut-over %s: %s units, %s alias actions; undo with `airflow logmigrate rollback %s`",
-            result.cutover or "(nothing to change)",
-            len(result.swapped),
-            result.actions,
-            result.cutover or "-",
-        )
+        units = len(result.swapped)
+        if result.cutover is None:
+            self.log.info("The aliases of %s units are right already", units)
+        else:
+            self.log.info(
+                "Cut-over %s: %s units, %s alias actions; undo: `airflow logmigrate rollback %s`",
+                result.cutover,
+                units,
+                result.actions,
+                result.cutover,
+            )
         for unit, reason in result.withheld.items():
             self.log.warning("%s is withheld from the cut-over: %s", unit, reason)
         return {

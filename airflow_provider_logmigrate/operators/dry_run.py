@@ -65,7 +65,8 @@ class DryRunOperator(LogMigrateOperator, SkipMixin):
         }
         params |= {name: value for name, value in given.items() if value is not None}
         options = RunOptions.of(migration, params, now=datetime.now(timezone.utc))
-        with workbench(migration, options.streams) as bench, self.open_ledger(context) as ledger:
+        with self.open_ledger(context) as ledger, workbench(migration, options.streams) as bench:
+            ledger.check()  # an outage shows here, before the source is counted
             plan = make_plan(bench, self.tenant, options)
             plan_hash = ledger.plans.save(plan)
             ledger.runs.start(

@@ -24,12 +24,14 @@ class RunOptions:
 
     :param first, last: days, both included.
     :param dry_run: stop after the plan.
+    :param ripe: rows younger than this are left for a later run.
     """
 
     streams: tuple[Stream, ...]
     first: date
     last: date
     dry_run: bool
+    ripe: datetime
 
     @classmethod
     def of(cls, migration: Migration, params: Mapping[str, Any], *, now: datetime) -> RunOptions:
@@ -51,11 +53,13 @@ class RunOptions:
             first=first,
             last=last,
             dry_run=bool(params.get("dry_run", False)),
+            ripe=now - migration.settle_lag,
         )
 
     def periods(self, migration: Migration) -> list[Period]:
-        """Whole periods that touch the range."""
-        return list(periods(first=self.first, last=self.last, granularity=migration.period))
+        """Whole periods that touch the range, without those that are too young to be read."""
+        whole = periods(first=self.first, last=self.last, granularity=migration.period)
+        return [period for period in whole if period.start < self.ripe]
 
     def material(self) -> dict[str, Any]:
         """What the plan's hash covers."""

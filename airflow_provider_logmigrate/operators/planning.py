@@ -25,7 +25,7 @@ def make_plan(bench: Workbench, tenant: str, options: RunOptions) -> Plan:
 
     migration = bench.migration
     if tenant not in migration.tenants:
-        raise TenantInvalid("the migration doesn't name this tenant", where=tenant)
+        raise TenantInvalid("the migration doesn't name this tenant", where=tenant or "''")
     bench.client.info()  # a wrong engine or login shows here, before the source is counted
     periods = options.periods(migration)
     plan = build_plan(

@@ -46,7 +46,8 @@ class ReportOperator(LogMigrateOperator):
             plan = ledger.plans.load(planned["hash"])
             certificates = ledger.certificates.latest_by_unit(self.migration)
             found = ledger.findings.counts(self.migration)
-            lanes = ti.xcom_pull(task_ids="backfill") or []
+            # A list of one task: a bare name would unwrap the value of a run's only lane.
+            lanes = ti.xcom_pull(task_ids=["backfill"])
             copied = {u: counts for lane in lanes if lane for u, counts in lane["units"].items()}
             swap = ti.xcom_pull(task_ids="swap") or {}
             units = [

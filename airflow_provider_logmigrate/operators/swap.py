@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_logmigrate.core.certificate import Certificate, Verdict
+from airflow_provider_logmigrate.core.compare import RowComparer
 from airflow_provider_logmigrate.core.cutover import plan_swap
 from airflow_provider_logmigrate.core.errors import CertificateMissing, LogMigrateError
 from airflow_provider_logmigrate.core.fingerprint import Bucket
+from airflow_provider_logmigrate.core.verify import prove
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.core.plan import Plan, UnitPlan
@@ -56,7 +58,7 @@ def cut_over(bench: Workbench, ledger: Ledger, plan: Plan, *, run: str) -> SwapR
                 " sends them again; or raise limits.accept_rejected"
             )
             continue
-        _still_true(bench, unit, certificate)
+        _still_true(bench, ledger, unit, certificate)
         chosen.append(unit)
     names = sorted({n for unit in chosen for n in (unit.alias, unit.tenant_alias)})
     current, indices = alias.current_aliases(bench.client, names)
@@ -108,18 +110,29 @@ def _require(certificate: Certificate | None, unit: UnitPlan) -> Certificate:
     return certificate
 
 
-def _still_true(bench: Workbench, unit: UnitPlan, certificate: Certificate) -> None:
-    """Sum both sides up again and compare them with the certificate and with each other."""
-    upper = datetime.fromisoformat(certificate.upper)
-    source = bench.source.summarise(unit, upper=upper)
-    target = bench.target.summarise(unit)
+def _still_true(bench: Workbench, ledger: Ledger, unit: UnitPlan, certificate: Certificate) -> None:
+    """Sum both sides up again and compare them with the certificate and with each other.
+
+    Hours that differ are listed by id: only rows in the dead letters may be missing.
+    """
+    now = prove(
+        source=bench.source,
+        target=bench.target,
+        plan=unit,
+        upper=datetime.fromisoformat(certificate.upper),
+        rejected=ledger.dead_letters.open_keys(bench.migration.name, unit.key),
+        comparer=RowComparer(bench.setup(unit.unit.stream).shape),
+        sample=0,
+        seed=certificate.seed,
+    )
     proven = Bucket(certificate.rows, certificate.high, certificate.low)
-    documents = target.total.count + target.outside
-    equal = certificate.verdict is Verdict.EQUAL_BUT_REJECTED or source.total == target.total
-    if source.total != proven or documents != certificate.documents or not equal:
+    documents = now.target.total.count + now.target.outside
+    same = now.source.total == proven and documents == certificate.documents
+    if not same or now.verdict is not certificate.verdict:
         raise CertificateMissing(
             f"certificate {certificate.id} isn't true any more: the source had"
-            f" {certificate.rows:,} settled rows and has {source.total.count:,}, the index had"
-            f" {certificate.documents:,} documents and has {documents:,}",
+            f" {certificate.rows:,} settled rows and has {now.source.total.count:,}, the index had"
+            f" {certificate.documents:,} documents and has {documents:,}; found now:"
+            f" {dict(now.tally.counts) or 'no difference'}",
             where=unit.key,
         )

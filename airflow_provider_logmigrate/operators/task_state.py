@@ -38,10 +38,11 @@ class TaskState:
 
     def checkpoint(self) -> Checkpoint | None:
         """The record an earlier attempt of this task left, if any."""
-        record = self._store.get(CHECKPOINT)
-        if not isinstance(record, dict) or record.get("lane") != self._lane:
+        kept = self._store.get(CHECKPOINT)
+        if not isinstance(kept, dict) or kept.get("lane") != self._lane:
             return None
-        return Checkpoint.from_json(record["record"])
+        record = kept.get("record")
+        return Checkpoint.from_json(record) if isinstance(record, dict) else None
 
     def keep(self, record: dict[str, Any]) -> None:
         """Keep a checkpoint. :raises Fenced: Airflow doesn't know this attempt any more."""

@@ -223,6 +223,9 @@ class Sessions:
         told = error.diag.message_primary or str(error)
         reason = " ".join(told.split()) or type(error).__name__
         where = f"{self.endpoint.label}, database {self.endpoint.dbname}"
+        if type(error) is psycopg2.DatabaseError and error.pgcode is None:
+            # What psycopg2 makes of a line that is cut while COPY's rows arrive.
+            return SourceUnavailable(f"the connection was lost: {reason}", where=where)
         if isinstance(error, pg.QueryCanceled):
             return SourceUnavailable(
                 f"the source cancelled a query: {reason}",

@@ -7,8 +7,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
 
 import psycopg2
 import pytest
@@ -17,7 +20,9 @@ from airflow_provider_logmigrate.core.chunk import Chunk
 from airflow_provider_logmigrate.core.errors import SourceUnavailable
 from airflow_provider_logmigrate.core.plan import ReadStrategy
 from airflow_provider_logmigrate.core.ports import KeyPrint
-from airflow_provider_logmigrate.core.stream import Parent
+from airflow_provider_logmigrate.core.stream import Parent, Stream
+from airflow_provider_logmigrate.stores.postgres import read
+from airflow_provider_logmigrate.stores.postgres.page_size import PageSize
 from devstack.postgres import PostgresServer
 from tests.integration.postgres.relay import Relay
 from tests.integration.postgres.rig import JANUARY, QUICK, Reading, Rig, execute, own_stream
@@ -31,9 +36,10 @@ _OURS = (
 )
 
 
-@pytest.fixture
-def events(database: str) -> str:
+@pytest.fixture(scope="module")
+def events(postgres_server: PostgresServer) -> Iterator[str]:
     """8 MB that don't compress: more than fits between a backend and a reader that waits."""
+    database = postgres_server.create_database("outages")
     execute(
         database,
         "CREATE TABLE runs (id int PRIMARY KEY, tenant text, at timestamp, ended timestamp)",
@@ -45,18 +51,33 @@ def events(database: str) -> str:
         f" FROM generate_series(0, {ROWS - 1}) n",
         "CREATE INDEX ON events (tenant, at, id)",
     )
-    return database
+    yield database
+    postgres_server.drop_database("outages")
 
 
-def _break(dsn: str, function: str, *, on: Callable[[Chunk], bool]) -> Callable[[Chunk], None]:
-    """Ends or cancels the reading backend when a chunk arrives."""
+@pytest.fixture
+def copied(events: str) -> Iterator[Stream]:
+    """The same rows in a table that may be changed."""
+    execute(events, "CREATE TABLE copied (LIKE events INCLUDING ALL)")
+    execute(events, "INSERT INTO copied TABLE events")
+    yield replace(STREAM, table="copied")
+    execute(events, "DROP TABLE copied")
 
-    def on_chunk(chunk: Chunk) -> None:
-        if on(chunk):
-            assert execute(dsn, _OURS.format(function))
+
+class Breaker:
+    """Ends or cancels the reading backend when certain chunks arrive.
+
+    A chunk may arrive from the network's buffers when its backend is already gone.
+    """
+
+    def __init__(self, dsn: str, function: str, *, at: Container[int]) -> None:
+        self._dsn, self._query, self._at = dsn, _OURS.format(function), at
+        self.hits = 0
+
+    def __call__(self, chunk: Chunk) -> None:
+        if chunk.sequence in self._at:
+            self.hits += len(execute(self._dsn, self._query))
             time.sleep(0.02)  # what the backend sent before is still on its way
-
-    return on_chunk
 
 
 @STRATEGIES
@@ -64,9 +85,9 @@ def _break(dsn: str, function: str, *, on: Callable[[Chunk], bool]) -> Callable[
 def test_a_broken_copy_goes_on(events: str, strategy: ReadStrategy, function: str) -> None:
     rig = Rig(events, STREAM, forced=strategy, chunk_bytes=100_000)
     plan = rig.plan("events", "t")
-    reading = rig.read(
-        plan, on_chunk=_break(events, function, on=lambda chunk: chunk.sequence in (3, 30))
-    )
+    breaker = Breaker(events, function, at=(3, 30))
+    reading = rig.read(plan, on_chunk=breaker)
+    assert breaker.hits
     times = Counter(reading.keys)
     assert set(times) == {str(n) for n in range(ROWS)}
     if strategy is not ReadStrategy.BY_PARENT:
@@ -81,12 +102,10 @@ def test_a_broken_copy_goes_on(events: str, strategy: ReadStrategy, function: st
 @pytest.mark.parametrize("strategy", [ReadStrategy.KEYSET, ReadStrategy.BY_KEY])
 def test_retries_are_only_used_up_without_progress(events: str, strategy: ReadStrategy) -> None:
     """A replica under load cancels query after query; each one got further."""
-    failures = 4 * QUICK.attempts
     rig = Rig(events, STREAM, forced=strategy, chunk_bytes=100_000)
-    reading = rig.read(
-        rig.plan("events", "t"),
-        on_chunk=_break(events, "pg_cancel_backend", on=lambda c: 0 < c.sequence <= failures),
-    )
+    breaker = Breaker(events, "pg_cancel_backend", at=range(1, 60))
+    reading = rig.read(rig.plan("events", "t"), on_chunk=breaker)
+    assert breaker.hits > 4 * QUICK.attempts
     assert sorted(map(int, reading.keys)) == list(range(ROWS))
 
 
@@ -155,12 +174,12 @@ def test_a_server_that_does_not_come_back_is_an_outage(
     assert sorted(map(int, before.keys + rest.keys)) == list(range(ROWS))
 
 
-def test_keys_that_break_off_are_an_outage_and_not_an_end(events: str) -> None:
+def test_keys_that_break_off_are_an_outage_and_not_an_end(events: str, copied: Stream) -> None:
     execute(
         events,
-        "INSERT INTO events SELECT n, 't', '2025-01-10' FROM generate_series(1000, 30000) n",
+        "INSERT INTO copied SELECT n, 't', '2025-01-10' FROM generate_series(1000, 30000) n",
     )
-    rig = Rig(events, STREAM)
+    rig = Rig(events, copied)
     listed = rig.source.keys(
         rig.plan("events", "t"), hour=JANUARY.start.replace(day=10), upper=JANUARY.end
     )
@@ -173,16 +192,16 @@ def test_keys_that_break_off_are_an_outage_and_not_an_end(events: str) -> None:
 
 @pytest.mark.parametrize("strategy", [ReadStrategy.KEYSET, ReadStrategy.BY_KEY])
 def test_rows_deleted_and_added_meanwhile_confuse_nothing(
-    events: str, strategy: ReadStrategy
+    events: str, copied: Stream, strategy: ReadStrategy
 ) -> None:
-    rig = Rig(events, STREAM, forced=strategy, page_rows=100, chunk_bytes=100_000)
+    rig = Rig(events, copied, forced=strategy, page_rows=100, chunk_bytes=100_000)
 
     def churn(chunk: Chunk) -> None:
         if chunk.sequence == 1:
             execute(
                 events,
-                "DELETE FROM events WHERE id BETWEEN 0 AND 60 OR id BETWEEN 150 AND 160",
-                "INSERT INTO events VALUES (-1, 't', '2025-01-03', 1, 'before the cursor')",
+                "DELETE FROM copied WHERE id BETWEEN 0 AND 60 OR id BETWEEN 150 AND 160",
+                "INSERT INTO copied VALUES (-1, 't', '2025-01-03', 1, 'before the cursor')",
                 _OURS.format("pg_terminate_backend"),
             )
             time.sleep(0.02)
@@ -193,44 +212,44 @@ def test_rows_deleted_and_added_meanwhile_confuse_nothing(
     assert untouched <= {int(key) for key in keys}
 
 
-def test_a_row_that_moves_to_another_month_while_keys_are_listed_stays_out(events: str) -> None:
-    rig = Rig(events, STREAM, forced=ReadStrategy.BY_KEY, chunk_bytes=100_000)
+def test_a_row_that_moves_to_another_month_while_keys_are_listed_stays_out(
+    events: str, copied: Stream
+) -> None:
+    rig = Rig(events, copied, forced=ReadStrategy.BY_KEY, chunk_bytes=100_000)
 
     def move(chunk: Chunk) -> None:
         if chunk.sequence == 0:
-            execute(events, "UPDATE events SET at = '2025-03-01' WHERE id > 390")
-
-    import airflow_provider_logmigrate.stores.postgres.read as reading
+            execute(events, "UPDATE copied SET at = '2025-03-01' WHERE id > 390")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "FIRST_PAGE_ROWS", 50)
+        patch.setattr(read, "FIRST_PAGE_ROWS", 50)
         documents = rig.read(rig.plan("events", "t"), on_chunk=move).documents
     assert all(d.source["at"].startswith("2025-01") for d in documents)
 
 
 def test_no_transaction_is_longer_than_a_page(events: str) -> None:
-    """Every page has a transaction of its own, however long the target lets a chunk wait."""
-    rig = Rig(events, STREAM, page_rows=20, chunk_bytes=200_000, statement_timeout=77.5)
-    seen: list[tuple[object, str, bool, int]] = []
+    """Every page is a transaction of its own, however long the target lets a chunk wait."""
+    rig = Rig(events, STREAM, page_rows=100, chunk_bytes=200_000, statement_timeout=77.5)
+    seen: list[tuple[datetime | None, datetime, str]] = []
 
     def look(chunk: Chunk) -> None:
-        time.sleep(0.01)
-        ((started, name, query),) = execute(
+        time.sleep(0.005)
+        ((began, asked, name),) = execute(
             events,
-            "SELECT xact_start, application_name, query FROM pg_stat_activity"
-            " WHERE application_name = 'logmigrate' AND datname = current_database()",
+            "SELECT xact_start, query_start, application_name FROM pg_stat_activity WHERE"
+            " query LIKE 'COPY%' AND datname = current_database()"
+            " ORDER BY query_start DESC LIMIT 1",
         )
-        seen.append((started, name, query.startswith("COPY"), chunk.sequence))
+        seen.append((began, asked, name))
 
     reading = rig.read(rig.plan("events", "t"), on_chunk=look)
-    pages = ROWS // 20
-    transactions = {started for started, *_ in seen if started is not None}
-    assert len(reading.chunks) >= pages
-    assert len(transactions) >= pages - 1
-    assert seen[-1][0] is None or ROWS % 20  # the last chunk is handed over after its page
-    assert {name for _, name, *_ in seen} == {"logmigrate"}
-    timeout = rig.sessions.run(_setting("statement_timeout"))
-    assert timeout == "77500ms"
+    assert len(reading.chunks) > 30
+    assert {name for *_, name in seen} == {"logmigrate"}
+    assert len({asked for _, asked, _ in seen}) >= ROWS // 100
+    for began, asked, _ in seen:
+        assert began is None or began == asked
+    assert rig.sessions.run(_setting("statement_timeout")) == "77500ms"
+    assert rig.sessions.run(_setting("row_security")) == "off"
 
 
 def _setting(name: str) -> Callable[[psycopg2.extensions.connection], str]:
@@ -245,11 +264,6 @@ def _setting(name: str) -> Callable[[psycopg2.extensions.connection], str]:
 
 
 def test_large_rows_make_short_pages(events: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from functools import partial
-
-    from airflow_provider_logmigrate.stores.postgres import read
-    from airflow_provider_logmigrate.stores.postgres.page_size import PageSize
-
     monkeypatch.setattr(read, "PageSize", partial(PageSize, page_bytes=500_000))
     monkeypatch.setattr(read, "FIRST_PAGE_ROWS", 10)
     for strategy in ReadStrategy:
@@ -276,17 +290,7 @@ def test_idle_listeners_end_with_their_generator(events: str) -> None:
     assert execute(events, _OURS.replace("{}(pid)", "pid")) == []
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("TimeZone", "Asia/Shanghai"),
-        ("DateStyle", "German, DMY"),
-        ("IntervalStyle", "iso_8601"),
-        ("extra_float_digits", "-5"),
-        ("bytea_output", "escape"),
-    ],
-)
-def test_a_logins_own_settings_change_no_byte(database: str, setting: str, value: str) -> None:
+def test_a_logins_own_settings_change_no_byte(database: str) -> None:
     execute(
         database,
         "CREATE TABLE events (id int PRIMARY KEY, tenant text, at timestamp, z timestamptz,"
@@ -300,8 +304,15 @@ def test_a_logins_own_settings_change_no_byte(database: str, setting: str, value
     before = rig.read(plan).documents[0]
     summary = rig.source.summarise(plan, upper=JANUARY.end)
     rows = list(rig.source.rows(plan, ["1"]))
-    execute(database, f"ALTER DATABASE {name} SET {setting} TO '{value}'")
-    after = rig.read(plan).documents[0]
-    assert after.line == before.line
-    assert rig.source.summarise(plan, upper=JANUARY.end) == summary
-    assert list(rig.source.rows(plan, ["1"])) == rows
+    for setting, value in (
+        ("TimeZone", "Asia/Shanghai"),
+        ("DateStyle", "German, DMY"),
+        ("IntervalStyle", "iso_8601"),
+        ("extra_float_digits", "-5"),
+        ("bytea_output", "escape"),
+    ):
+        execute(database, f"ALTER DATABASE {name} SET {setting} TO '{value}'")
+        after = rig.read(plan).documents[0]
+        assert after.line == before.line
+        assert rig.source.summarise(plan, upper=JANUARY.end) == summary
+        assert list(rig.source.rows(plan, ["1"])) == rows

@@ -229,7 +229,8 @@ class FakeTarget:
 
     def contents(self) -> dict[str, dict[str, Any]]:
         """Documents by id, without versions."""
-        return {key: stored.content for key, stored in self.documents.items()}
+        with self._lock:
+            return {key: stored.content for key, stored in self.documents.items()}
 
 
 def _buckets(prints: Iterator[tuple[datetime, tuple[int, int]]]) -> dict[datetime, Bucket]:

@@ -1,0 +1,9 @@
+"""A home for the Airflow that operators import."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+# Airflow makes its home when it is first imported, which test modules may do.
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="logmigrate-airflow-"))

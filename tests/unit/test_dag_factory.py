@@ -1,0 +1,255 @@
+"""The generated DAGs: their shape for each way of approval, their form, their cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from airflow_provider_logmigrate.config.entities import Config
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Airflow makes its home when it is first imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "AIRFLOW_HOME" not in os.environ:
+            patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+        yield
+
+
+def written(folder: Path, *, tenants: list[str] | None = None, **changes: Any) -> Path:
+    migration = {
+        "pack": "dify",
+        "source": "db",
+        "target": "search",
+        "tenants": {"list": tenants or ["acme", "a,b", "*"]},
+        "from": "2025-01-01",
+        **changes,
+    }
+    document = {
+        "version": 1,
+        "stores": {
+            "db": {"type": "postgres", "connection": "c1"},
+            "search": {"type": "opensearch", "connection": "c2"},
+        },
+        "migrations": {"logs": migration},
+    }
+    path = folder / "logmigrate.yaml"
+    path.write_text(json.dumps(document))  # JSON is YAML
+    return path
+
+
+def config(folder: Path, **changes: Any) -> Config:
+    from airflow_provider_logmigrate.config.loader import load
+
+    return load(written(folder, **changes))
+
+
+def only_dag(folder: Path, **changes: Any) -> DAG:
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    (dag,) = build_dags(config(folder, tenants=["acme"], **changes)).values()
+    return dag
+
+
+def edges(dag: DAG) -> dict[str, set[str]]:
+    return {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
+
+
+def test_one_dag_per_tenant_with_reversible_names(tmp_path: Path) -> None:
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    dags = build_dags(config(tmp_path))
+    assert list(dags) == ["logmigrate_logs_acme", "logmigrate_logs_a_2cb", "logmigrate_logs__2a"]
+    assert [dag.dag_id for dag in dags.values()] == list(dags)
+    assert [dag.dag_display_name for dag in dags.values()] == [
+        "logs: acme", "logs: a,b", "logs: *",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("approval", "order"),
+    [
+        ("none", ["dry_run", "backfill", "validate", "swap"]),
+        ("before_backfill", ["dry_run", "approval", "backfill", "validate", "swap"]),
+        ("before_swap", ["dry_run", "backfill", "validate", "approval", "swap"]),
+    ],
+)
+def test_the_order_of_tasks(tmp_path: Path, approval: str, order: list[str]) -> None:
+    dag = only_dag(tmp_path, approval=approval, approval_timeout="3d")
+    found = edges(dag)
+    assert set(found) == {*order, "report"}
+    for earlier, later in zip(order, [*order[1:], "report"], strict=True):
+        assert later in found[earlier]
+    reported = {task for task in order if "report" in found[task]}
+    assert reported == set(order) - {"approval"}, "refused, an approval would skip the report"
+    assert dag.get_task("report").trigger_rule == "all_done"
+    next_ones = {task: found[task] - {"report"} for task in order}
+    # The mapped tasks take their lanes from the plan directly.
+    assert next_ones["dry_run"] == {order[1], "backfill", "validate"}
+    assert {len(next_ones[task]) for task in order[1:-1]} == {1}
+    if approval != "none":
+        gate: Any = dag.get_task("approval")
+        assert gate.response_timeout.days == 3
+        assert "xcom_pull(task_ids='dry_run', key='plan')" in gate.body
+
+
+def test_lanes_are_mapped_pooled_and_retried(tmp_path: Path) -> None:
+    from airflow_provider_logmigrate.operators.retry import LogMigrateRetryPolicy
+
+    dag = only_dag(tmp_path, pool="search_pool", retries=9)
+    backfill: Any = dag.get_task("backfill")
+    validate: Any = dag.get_task("validate")
+    for mapped in (backfill, validate):
+        assert mapped.is_mapped
+        assert mapped.partial_kwargs["map_index_template"] == "{{ task.lane['lane'] }}"
+        assert isinstance(mapped.partial_kwargs["retry_policy"], LogMigrateRetryPolicy)
+        assert mapped.retries == 9
+    assert backfill.pool == "search_pool"
+    assert validate.pool == dag.get_task("swap").pool == "default_pool"
+    assert all(task.retries == 9 for task in dag.tasks)
+    assert only_dag(tmp_path).get_task("backfill").pool == "default_pool"
+
+
+def test_one_run_at_a_time_and_no_catching_up(tmp_path: Path) -> None:
+    dag = only_dag(tmp_path, schedule="15 3 * * *")
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+    assert str(dag.schedule) == "15 3 * * *"
+    assert only_dag(tmp_path).schedule is None
+    assert dag.tags == {"logmigrate", "logs"}
+
+
+def test_the_form(tmp_path: Path) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    dag = only_dag(tmp_path)
+    assert list(dag.params) == ["streams", "from", "to", "dry_run", "sample"]
+    assert dag.params.validate() == {
+        "streams": [], "from": None, "to": None, "dry_run": False, "sample": None,
+    }  # fmt: skip
+    good: list[tuple[str, Any]] = [
+        ("streams", ["runs", "workflow_app_logs"]),
+        ("streams", "all"),
+        ("from", "2025-01-01"),
+        ("to", None),
+        ("dry_run", True),
+        ("sample", 1000),
+    ]
+    bad: list[tuple[str, Any]] = [
+        ("streams", ["workflow"]),
+        ("streams", 7),
+        ("from", "01.02.2025"),
+        ("to", 20250131),
+        ("dry_run", "maybe"),
+        ("sample", -1),
+        ("sample", 100_000),
+    ]
+    for name, value in good:
+        assert dag.params.get_param(name).resolve(value) == value
+    for name, value in bad:
+        with pytest.raises(ParamValidationError):
+            dag.params.get_param(name).resolve(value)
+
+
+def test_too_many_tenants_is_an_error_and_no_silent_cut(tmp_path: Path) -> None:
+    from airflow_provider_logmigrate.core.errors import ConfigInvalid
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    built = config(tmp_path, tenants=[f"t{n}" for n in range(6)])
+    assert len(build_dags(built, limit=6)) == 6
+    with pytest.raises(ConfigInvalid, match=r"6 tenants.*at most 5.*max_tenant_dags"):
+        build_dags(built, limit=5)
+
+
+def test_a_wrong_entry_shows_as_a_dag_beside_the_good_ones(tmp_path: Path) -> None:
+    from airflow_provider_logmigrate.core.errors import ConfigInvalid
+    from airflow_provider_logmigrate.dag_factory import PROBLEMS_DAG, build_dags
+
+    dags = build_dags(config(tmp_path, tenants=["acme", "x" * 300]))
+    assert list(dags) == ["logmigrate_logs_acme", PROBLEMS_DAG]
+    shown = dags[PROBLEMS_DAG]
+    assert "migrations.logs.tenants.list[1]" in (shown.doc_md or "")
+    task: Any = shown.get_task("show")
+    with pytest.raises(ConfigInvalid, match=r"migrations\.logs\.tenants\.list\[1\]"):
+        task.execute({})
+
+
+def test_a_task_process_builds_only_its_own_dag(tmp_path: Path) -> None:
+    from airflow_provider_logmigrate.dag_factory import PROBLEMS_DAG, build_dags
+
+    built = config(tmp_path, tenants=["acme", "globex", "x" * 300])
+    assert list(build_dags(built, only="logmigrate_logs_globex")) == ["logmigrate_logs_globex"]
+    assert list(build_dags(built, only=PROBLEMS_DAG)) == [PROBLEMS_DAG]
+    assert build_dags(built, only="another_dag") == {}
+
+
+def test_reading_twice_gives_the_same_dags(tmp_path: Path) -> None:
+    """Otherwise Airflow would store a new version of each DAG at every parse."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    def serialised() -> str:
+        dags = build_dags(config(tmp_path, approval="before_swap", pool="p", schedule="@daily"))
+        texts = [DagSerialization.to_dict(dag) for dag in dags.values()]
+        return json.dumps(texts, sort_keys=True)
+
+    once = serialised()
+    assert '"backfill"' in once
+    assert once == serialised()
+
+
+PARSE = """
+import json, sys
+import airflow.sdk
+import airflow.providers.standard.operators.hitl
+before = set(sys.modules)
+namespace = {"__name__": "a_dag_file"}
+exec(compile(open(%(file)r).read(), "logmigrate.py", "exec"), namespace)
+print(json.dumps({
+    "dags": sorted(name for name in namespace if name.startswith("logmigrate_")),
+    "modules": sorted(set(sys.modules) - before),
+    "all": sorted(sys.modules),
+}))
+"""
+CLIENTS = frozenset(
+    {"alembic", "elastic_transport", "elasticsearch", "opensearchpy", "psycopg", "psycopg2"}
+)
+OURS = ("ledger", "stores")
+
+
+def test_parsing_the_dag_file_connects_to_nothing_and_imports_no_client(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    script = PARSE % {"file": str(REPOSITORY / "dags" / "logmigrate.py")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ
+        | {
+            "AIRFLOW_HOME": str(tmp_path / "home"),
+            "AIRFLOW__LOGMIGRATE__CONFIG": str(path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["dags"] == ["logmigrate_logs__2a", "logmigrate_logs_a_2cb", "logmigrate_logs_acme"]
+    roots = {name.split(".")[0] for name in found["modules"]}
+    assert roots & CLIENTS == set()
+    ours = {name for name in found["all"] if name.startswith("airflow_provider_logmigrate.")}
+    assert not [name for name in ours if name.split(".")[1] in OURS]
+    assert "airflow_provider_logmigrate.reports" not in ours
+    assert len(found["modules"]) < 250, found["modules"]
