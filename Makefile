@@ -9,7 +9,7 @@ RUN := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test lint types docs lock clean demo-env dev-env
+.PHONY: help setup up down status demo test bench lint types docs lock clean demo-env dev-env
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ status: demo-env ## Say what runs
 
 test: dev-env ## Run all tests, on real servers
 	$(RUN) -m pytest
+
+bench: dev-env ## Measure speed, memory and overhead (ONLY=section,section FULL=1 SCALE=0.01)
+	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(FULL),--full) $(if $(SCALE),--scale $(SCALE))
 
 lint: dev-env ## Check style, layers and spelling
 	$(RUN) -m ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import os
 import shlex
 import sys
@@ -41,6 +42,8 @@ def command(work: Command) -> Callable[[Namespace], None]:
 
     @wraps(work)
     def run(args: Namespace) -> None:
+        # What it does to the ledger's schema is no part of a command's answer.
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         try:
             code = work(args)
         except LogMigrateError as error:

@@ -129,6 +129,9 @@ class Units:
     def _checkpoint(self, connection: Connection, migration: str, checkpoint: Checkpoint) -> None:
         table = tables.unit
         this = (table.c.migration == migration) & (table.c.unit == checkpoint.unit)
+        copied = checkpoint.phase is Phase.COPIED
+        # A repair's checkpoints are "copied" all along: only the first one is news.
+        news = copied and connection.scalar(select(table.c.phase).where(this)) != Phase.COPIED.value
         done = connection.execute(
             update(table)
             .where(this, table.c.attempt == checkpoint.attempt)
@@ -143,7 +146,7 @@ class Units:
                 stored=row.attempt if row else None,
                 holder=row.holder if row else None,
             )
-        if checkpoint.phase is Phase.COPIED:
+        if news:
             history.append(
                 connection,
                 who=self._database.who,

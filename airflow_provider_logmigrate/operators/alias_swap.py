@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_logmigrate.operators.base import LogMigrateOperator, run_key
+from airflow_provider_logmigrate.operators.base import StoppableOperator, run_key
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class AliasSwapOperator(LogMigrateOperator):
+class AliasSwapOperator(StoppableOperator):
     """Point the aliases of a plan's units to their indices in one atomic call.
 
     Refuses without a certificate of every unit that is still true at this moment: both sides are
@@ -33,6 +33,7 @@ class AliasSwapOperator(LogMigrateOperator):
         """See the class."""
         from airflow_provider_logmigrate.hooks.assembly import workbench
         from airflow_provider_logmigrate.operators.swap import cut_over
+        from airflow_provider_logmigrate.operators.unit_copy import UnitCopier
 
         self.push_link(context)
         migration = self.load_migration()
@@ -42,7 +43,8 @@ class AliasSwapOperator(LogMigrateOperator):
             names = dict.fromkeys(unit.unit.stream for unit in plan.units)
             with workbench(migration, [migration.stream(name) for name in names]) as bench:
                 bench.still_valid(plan)
-                result = cut_over(bench, ledger, plan, run=run_key(context))
+                copier = UnitCopier(context, bench, ledger, lane=0, stop=self._stop, log=self.log)
+                result = cut_over(bench, ledger, plan, copier=copier, run=run_key(context))
         units = len(result.swapped)
         if result.cutover is None:
             self.log.info("The aliases of %s units are right already", units)

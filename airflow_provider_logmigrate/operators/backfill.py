@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_logmigrate.core.clock import Stop, SystemClock
 from airflow_provider_logmigrate.core.errors import (
     Fenced,
     Halt,
@@ -17,21 +14,17 @@ from airflow_provider_logmigrate.core.errors import (
     NeedsAction,
     TargetBlocked,
 )
-from airflow_provider_logmigrate.operators.base import LogMigrateOperator, lane_plan, run_key
+from airflow_provider_logmigrate.operators.base import StoppableOperator, lane_plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_logmigrate.core.backfill import UnitOutcome
-    from airflow_provider_logmigrate.core.plan import UnitPlan
-    from airflow_provider_logmigrate.hooks.assembly import Workbench
-    from airflow_provider_logmigrate.ledger.ledger import Ledger
-    from airflow_provider_logmigrate.operators.task_state import TaskState
 
 _ENDS_THE_LANE = (Interrupted, Fenced, TargetBlocked)
 
 
-class BackfillOperator(LogMigrateOperator):
+class BackfillOperator(StoppableOperator):
     """Copy a lane's units, one after another; mapped over the lanes of a plan.
 
     Resumable and idempotent: checkpoints go to task state (survives a retry) and to the ledger
@@ -46,16 +39,11 @@ class BackfillOperator(LogMigrateOperator):
     def __init__(self, *, lane: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.lane = lane
-        self._stop = Stop()
-
-    def on_kill(self) -> None:
-        """SIGTERM: ask the copy loop to checkpoint and end. Runs beside ``execute``."""
-        self._stop.set("Airflow asked the task to stop")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """See the class. :raises LogMigrateError: the first error, after the whole lane."""
         from airflow_provider_logmigrate.hooks.assembly import workbench
-        from airflow_provider_logmigrate.operators.task_state import TaskState
+        from airflow_provider_logmigrate.operators.unit_copy import UnitCopier
 
         self.push_link(context)
         migration = self.load_migration()
@@ -64,23 +52,15 @@ class BackfillOperator(LogMigrateOperator):
         with self.open_ledger(context) as ledger:
             plan = lane_plan(ledger, self.lane)
             names = dict.fromkeys(unit.unit.stream for unit in plan.units)
-            state = TaskState(
-                context["task_state_store"], lane=self.lane["lane"], stop=self._stop, log=self.log
-            )
             with workbench(migration, [migration.stream(name) for name in names]) as bench:
                 bench.still_valid(plan)
                 bench.put_templates()
-                attempt = ledger.units.begin_attempt()
-                holder = (
-                    f"{run_key(context)} lane {self.lane['lane']}"
-                    f" on {socket.gethostname()} process {os.getpid()}"
+                copier = UnitCopier(
+                    context, bench, ledger, lane=self.lane["lane"], stop=self._stop, log=self.log
                 )
-                self.log.info("Attempt %s, process %s", attempt, os.getpid())
                 for unit in plan.units:
                     try:
-                        outcomes.append(
-                            self._unit(bench, ledger, state, unit, attempt=attempt, holder=holder)
-                        )
+                        outcomes.append(copier.copy(unit))
                     except (NeedsAction, Halt) as error:
                         if isinstance(error, _ENDS_THE_LANE):
                             raise
@@ -100,57 +80,6 @@ class BackfillOperator(LogMigrateOperator):
             self.log.error("%s of %s units failed", len(errors), len(plan.units))
             raise errors[0][1]
         return _summary(self.lane["lane"], outcomes)
-
-    def _unit(
-        self,
-        bench: Workbench,
-        ledger: Ledger,
-        state: TaskState,
-        plan: UnitPlan,
-        *,
-        attempt: int,
-        holder: str,
-    ) -> UnitOutcome:
-        from airflow_provider_logmigrate.core.backfill import backfill_unit
-        from airflow_provider_logmigrate.core.checkpoint import newest
-        from airflow_provider_logmigrate.ledger.journal import LedgerJournal
-
-        stored = ledger.units.claim(self.migration, plan, attempt=attempt, holder=holder)
-        previous = newest([stored, state.checkpoint()], unit=plan.key, definition=plan.definition)
-        if previous is not None and not bench.index_exists(plan):
-            self.log.warning(
-                "%s: index %s is gone since the last checkpoint: copying from the start",
-                plan.key,
-                plan.index,
-            )
-            previous = None
-        if previous is not None:
-            self.log.info(
-                "%s: %s, %s rows done by attempt %s, cursor %s",
-                plan.key,
-                previous.phase.value,
-                f"{previous.counters.documents:,}",
-                previous.attempt,
-                previous.cursor,
-            )
-        journal = LedgerJournal(
-            ledger=ledger,
-            migration=self.migration,
-            attempt=attempt,
-            on_progress=state.show,
-            on_checkpoint=state.keep,
-        )
-        return backfill_unit(
-            source=bench.source,
-            target=bench.target,
-            journal=journal,
-            plan=plan,
-            previous=previous,
-            settle_lag=bench.migration.settle_lag,
-            limits=bench.migration.limits.copy,
-            clock=SystemClock(),
-            stop=self._stop,
-        )
 
 
 def _summary(lane: int, outcomes: list[UnitOutcome]) -> dict[str, Any]:

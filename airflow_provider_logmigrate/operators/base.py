@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.operators.links import UnitReportLink, report_url
 from airflow_provider_logmigrate.operators.retry import LogMigrateRetryPolicy
 
@@ -50,6 +51,20 @@ class LogMigrateOperator(BaseOperator):
         """Show the report link from the start; Airflow itself pushes it only at the end."""
         ti = context["ti"]
         ti.xcom_push(key=UnitReportLink().xcom_key, value=report_url(ti.dag_id, ti.run_id))
+
+
+class StoppableOperator(LogMigrateOperator):
+    """An operator that copies: SIGTERM ends it at the next checkpoint, within a second."""
+
+    shallow_copy_attrs = ("_stop",)  # holds locks, which can't be copied
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._stop = Stop()
+
+    def on_kill(self) -> None:
+        """SIGTERM: ask the copy loop to checkpoint and end. Runs beside ``execute``."""
+        self._stop.set("Airflow asked the task to stop")
 
 
 def run_key(context: Context) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_logmigrate.hooks.assembly import Workbench
     from airflow_provider_logmigrate.ledger.cutovers import Cutover
     from airflow_provider_logmigrate.ledger.ledger import Ledger
+    from airflow_provider_logmigrate.operators.unit_copy import UnitCopier
     from airflow_provider_logmigrate.stores.search.client import SearchClient
 
 
@@ -37,8 +38,13 @@ class SwapResult:
     actions: int
 
 
-def cut_over(bench: Workbench, ledger: Ledger, plan: Plan, *, run: str) -> SwapResult:
+def cut_over(
+    bench: Workbench, ledger: Ledger, plan: Plan, *, copier: UnitCopier, run: str
+) -> SwapResult:
     """Swap a plan's certified units.
+
+    A period that is still open may have moved on since its proof: it is brought up to date and
+    proven once more before its certificate counts as untrue.
 
     :param run: key of the run; with the actions it makes the cut-over's id, so a retry finds
         what the attempt before stored.
@@ -49,16 +55,23 @@ def cut_over(bench: Workbench, ledger: Ledger, plan: Plan, *, run: str) -> SwapR
     certificates = ledger.certificates.latest_by_unit(bench.migration.name)
     accepted = bench.migration.limits.accept_rejected
     chosen: list[UnitPlan] = []
+    relied_on: list[str] = []
     withheld: dict[str, str] = {}
     for unit in plan.units:
         certificate = _require(certificates.get(unit.key), unit)
+        live = copier.is_live(unit)
+        if live:
+            renewed = copier.certify(unit, plan_hash=plan.hash, sample=bench.migration.sample)
+            certificate = _require(renewed, unit)
         if not certificate.allows_cutover(accept_rejected=accepted):
             withheld[unit.key] = (
                 f"{certificate.rejected} rejected documents, {accepted} are accepted: the next run"
                 " sends them again; or raise limits.accept_rejected"
             )
             continue
-        _still_true(bench, ledger, unit, certificate)
+        if not live:
+            _still_true(bench, ledger, unit, certificate)
+        relied_on.append(certificate.id)
         chosen.append(unit)
     names = sorted({n for unit in chosen for n in (unit.alias, unit.tenant_alias)})
     current, indices = alias.current_aliases(bench.client, names)
@@ -72,7 +85,7 @@ def cut_over(bench: Workbench, ledger: Ledger, plan: Plan, *, run: str) -> SwapR
         migration=plan.migration,
         tenant=plan.tenant,
         swap=swap,
-        certificates=[certificates[key].id for key in keys],
+        certificates=relied_on,
     )
     try:
         alias.apply(bench.client, swap.actions)

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.errors import ProofFailed
-from airflow_provider_logmigrate.operators.base import LogMigrateOperator, lane_plan
+from airflow_provider_logmigrate.operators.base import StoppableOperator, lane_plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class ValidateSampleOperator(LogMigrateOperator):
+class ValidateSampleOperator(StoppableOperator):
     """Prove units: counts and fingerprints of every row by hour, then a random deep sample.
 
-    Every unit gets a certificate, a false one too: it says what differs, by id.
+    Every unit gets a certificate, a false one too: it says what differs, by id. A period that is
+    still open moves between copy and proof: what is merely missing or stale there is copied and
+    proven again, three times at most.
 
     :param lane: ``{"lane": number, "plan": hash, "units": [keys]}``.
     :param sample: documents per unit compared field by field; default: run parameter ``sample``,
@@ -34,7 +36,7 @@ class ValidateSampleOperator(LogMigrateOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """See the class."""
         from airflow_provider_logmigrate.hooks.assembly import workbench
-        from airflow_provider_logmigrate.operators.certify import certify_unit
+        from airflow_provider_logmigrate.operators.unit_copy import UnitCopier
         from airflow_provider_logmigrate.reports import certificate_text
 
         self.push_link(context)
@@ -46,10 +48,11 @@ class ValidateSampleOperator(LogMigrateOperator):
             names = dict.fromkeys(unit.unit.stream for unit in plan.units)
             with workbench(migration, [migration.stream(name) for name in names]) as bench:
                 bench.still_valid(plan)
+                copier = UnitCopier(
+                    context, bench, ledger, lane=self.lane["lane"], stop=self._stop, log=self.log
+                )
                 for unit in plan.units:
-                    certificate = certify_unit(
-                        bench,
-                        ledger,
+                    certificate = copier.certify(
                         unit,
                         plan_hash=self.lane["plan"],
                         sample=migration.sample if sample is None else int(sample),
