@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-
-# Airflow makes its home when it is first imported, which test modules may do.
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="logmigrate-airflow-"))
-
+import tests.unit.operators.airflow_home  # noqa: F401
 from tests.integration.operators.fixtures import (
     airflow_quiet,
     each_stage,

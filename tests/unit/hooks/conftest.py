@@ -2,8 +2,4 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-
-# Airflow makes its home when it is first imported, which test modules may do.
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="logmigrate-airflow-"))
+import tests.unit.operators.airflow_home  # noqa: F401

@@ -1,0 +1,48 @@
+"""Planning of many tenants: the source's estimates, and whole dry runs for some of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_provider_logmigrate.hooks.assembly import Workbench
+from airflow_provider_logmigrate.operators.options import RunOptions
+from airflow_provider_logmigrate.operators.planning import make_plan
+from benchmarks.jobs.opening import months_of, opened
+
+
+@contextmanager
+def prepared(spec: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
+    """Open both sides."""
+    with opened(spec) as bench:
+        yield lambda: _survey(bench, budget=float(spec["budget"]))
+
+
+def _survey(bench: Workbench, *, budget: float) -> dict[str, Any]:
+    migration = bench.migration
+    options = RunOptions.of(migration, {}, now=datetime.now(timezone.utc))
+    names = [setup.shape.stream.name for setup in bench.setups]
+    periods = months_of(migration)
+    began = time.perf_counter()
+    units = sum(
+        len(bench.source.survey(name, tenant, periods))
+        for tenant in migration.tenants
+        for name in names
+    )
+    estimates = time.perf_counter() - began
+    began, planned = time.perf_counter(), 0
+    for tenant in migration.tenants:
+        make_plan(bench, tenant, options)
+        planned += 1
+        if time.perf_counter() - began > budget:
+            break
+    return {
+        "units": units,
+        "tenants": len(migration.tenants),
+        "estimates": estimates,
+        "planned": planned,
+        "planning": time.perf_counter() - began,
+    }

@@ -1,0 +1,276 @@
+"""The servers under measurement and the runs on them.
+
+Everything is started when a section first asks for it and stopped at the end. The ledger has a
+PostgreSQL of its own, so that what the source's backends cost is what reading costs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psutil
+import psycopg
+
+from benchmarks import affinity, wiring
+from benchmarks.child import Child, Cost
+from benchmarks.datasets import Dataset, Datasets
+from benchmarks.errors import BenchmarkError
+from benchmarks.settings import Settings
+from devstack.opensearch import OpenSearchServer
+from devstack.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
+
+NODES = "workflow_node_executions"
+CEILING = "bench-ceiling"
+CEILING_IN_FLIGHT = 3
+"""One node takes no more from a fourth, a little more than from two."""
+WARM_UP_ROUNDS = 2
+"""A cold JVM takes two to three times as long for its first 100,000 documents."""
+
+_SOURCE_SETTINGS = {
+    "shared_buffers": "1GB",
+    "autovacuum": "off",  # data sets are vacuumed when they are made
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "1h",
+}
+
+
+class Rig:
+    """Servers, data and measured processes.
+
+    :param say: told what goes on.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.say = say
+        self._stack = ExitStack()
+        self._memo: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What ``make`` returned the first time: sections may share runs and servers."""
+        if name not in self._memo:
+            self._memo[name] = make()
+        found: T = self._memo[name]
+        return found
+
+    def hold(self, server: Any) -> Any:
+        """Start a server now and stop it at the end."""
+        return self._stack.enter_context(server)
+
+    @cached_property
+    def source(self) -> PostgresServer:
+        """The source, running."""
+        self.say("starting PostgreSQL")
+        server = PostgresServer(self.settings.root / "source", settings=_SOURCE_SETTINGS)
+        return self._stack.enter_context(server)
+
+    @cached_property
+    def ledger(self) -> PostgresServer:
+        """The ledger's server, running and empty."""
+        shutil.rmtree(self.settings.root / "ledger", ignore_errors=True)
+        return self._stack.enter_context(PostgresServer(self.settings.root / "ledger"))
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """The data sets in the source."""
+        return Datasets(self.source, self.settings, self.say)
+
+    @cached_property
+    def engine(self) -> OpenSearchServer:
+        """The engine, running, empty and warm."""
+        self.say("starting OpenSearch")
+        root = self.settings.root / "opensearch"
+        OpenSearchServer(root).stop()
+        shutil.rmtree(root, ignore_errors=True)
+        server = OpenSearchServer(root, heap_mb=self.settings.heap_mb)
+        self._stack.enter_context(server)
+        self.say("warming it up")
+        for _ in range(WARM_UP_ROUNDS if self.settings.judged else 1):
+            self._run(self._ceiling_job(server.url, CEILING, CEILING_IN_FLIGHT, {}, {}))
+        return server
+
+    @cached_property
+    def bodies(self) -> Path:
+        """A folder with the documents of ``bench`` as ready bulk bodies."""
+        folder = self.settings.root / "bodies"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        data = self.datasets.get("bench")
+        job = self.job("bodies", data, tenant=data.tenants[0], folder=str(folder), url="")
+        self._run(job)
+        return folder
+
+    def job(
+        self,
+        name: str,
+        data: Dataset,
+        *,
+        url: str | None = None,
+        streams: tuple[str, ...] = (NODES,),
+        **more: Any,
+    ) -> dict[str, Any]:
+        """A job's JSON, for jobs that open the migration of a data set.
+
+        :param url: the engine's, started if it isn't given; any other text for jobs that never
+            call it.
+        """
+        address = self.engine.url if url is None else (url or "http://127.0.0.1:9")
+        return {
+            "job": name,
+            "config": str(data.config),
+            "connections": {
+                "source": wiring.postgres("source", data.dsn),
+                "ledger": wiring.postgres("ledger", self.ledger.create_database("ledger")),
+                "search": wiring.search("search", address),
+            },
+            "streams": list(streams),
+            **more,
+        }
+
+    def copy(self, data: str = "bench", *, pinned: bool = False, **more: Any) -> Cost:
+        """One backfill of a data set's first tenant into new indices."""
+        found = self.datasets.get(data)
+        job = self.job("copy", found, tenant=found.tenants[0], **more)
+        cost = self._run(job, pinned=pinned)
+        if cost.found["rejected"] or not cost.found["rows"]:
+            raise BenchmarkError(f"the copy of {data} isn't whole: {cost.found}")
+        return cost
+
+    def ceiling(
+        self,
+        *,
+        pinned: bool = False,
+        in_flight: int = CEILING_IN_FLIGHT,
+        properties: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        index: str = CEILING,
+        drop: bool = True,
+    ) -> Cost:
+        """The same documents as ready bodies.
+
+        :param properties: fields mapped otherwise.
+        :param settings: index settings in addition.
+        """
+        job = self._ceiling_job(
+            self.engine.url, index, in_flight, dict(properties or {}), dict(settings or {})
+        )
+        return self._run(job | {"drop": drop}, pinned=pinned)
+
+    def by_hand(self, method: str) -> Cost:
+        """The same rows by a program as a user would write it."""
+        data = self.datasets.get("bench")
+        return self._run(
+            {
+                "job": "by_hand",
+                "method": method,
+                "dsn": data.dsn,
+                "url": self.engine.url,
+                "index": "bench-by-hand",
+                "folder": str(self.bodies),
+                "tenant": data.tenants[0],
+                "first": data.first,
+                "end": data.end,
+            }
+        )
+
+    def run(self, job: Mapping[str, Any], *, env: Mapping[str, str] | None = None) -> Cost:
+        """Run any job."""
+        return self._run(job, env=env)
+
+    def child(self, job: Mapping[str, Any]) -> Child:
+        """A job's process, ready to go; the caller drives it."""
+        return Child(job, log=self._log)
+
+    @property
+    def _log(self) -> Path:
+        return self.settings.root / "logs" / "jobs.log"
+
+    def _ceiling_job(
+        self,
+        url: str,
+        index: str,
+        in_flight: int,
+        properties: Mapping[str, Any],
+        settings: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        return {
+            "job": "ceiling",
+            "url": url,
+            "index": index,
+            "folder": str(self.bodies),
+            "in_flight": in_flight,
+            "properties": dict(properties),
+            "settings": dict(settings),
+        }
+
+    def _run(
+        self,
+        job: Mapping[str, Any],
+        *,
+        pinned: bool = False,
+        env: Mapping[str, str] | None = None,
+    ) -> Cost:
+        with ExitStack() as stack:
+            if pinned:
+                engine_cpu, rest = affinity.halves()
+                stack.enter_context(affinity.pinned(self.engine.process, engine_cpu))
+                stack.enter_context(affinity.pinned(self.source.process, rest))
+                stack.enter_context(affinity.pinned(self.ledger.process, rest))
+                job = {**job, "cpus": sorted(rest)}
+            child = stack.enter_context(Child(job, log=self._log, env=env))
+            before = self._backends()
+            child.go()
+            cost = child.cost()
+        self.say(f"  {job['job']} {cost.seconds:.2f} s")
+        return Cost(**{**_fields(cost), "backend": self._backends() - before})
+
+    def _backends(self) -> float:
+        """Processor seconds of all ended backends of the source; 0 while it isn't used.
+
+        So jobs must open no session of the source before their work that lasts until its end.
+        """
+        if "source" not in self.__dict__:
+            return 0.0
+        watch = self.once("watch", self._watch)
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND backend_type IN ('client backend', 'parallel worker')"
+        )
+        deadline = time.monotonic() + 10
+        while (found := watch.execute(query).fetchone()) and found[0]:
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"{found[0]} sessions of the source don't end")
+            time.sleep(0.02)
+        times = psutil.Process(self.source.process.pid).cpu_times()
+        return float(times.children_user + times.children_system)
+
+    def _watch(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(self.source.dsn(), autocommit=True)
+        return self._stack.enter_context(connection)
+
+
+def _fields(cost: Cost) -> dict[str, Any]:
+    return {name: getattr(cost, name) for name in Cost.__dataclass_fields__}

@@ -1,0 +1,32 @@
+"""Our backfill beside a server-side cursor and parallel_bulk, as a user would write it."""
+
+from __future__ import annotations
+
+from benchmarks.results import Better
+from benchmarks.rig import Rig
+from benchmarks.section import Measured, Section
+from benchmarks.sections.copying import another, rate
+from benchmarks.sections.pairs import interleaved
+from benchmarks.statistics import paired_ratio, spread
+
+
+def measure(rig: Rig) -> Measured:
+    """How many times faster ours is."""
+    ours, other = interleaved(
+        rig.settings.repeats,
+        ours=lambda: rate(another(rig)),
+        other=lambda: rate(rig.by_hand("parallel")),
+    )
+    note = f"{spread(ours).median:,.0f} against {spread(other).median:,.0f} documents/s"
+    return Measured(paired_ratio(ours, other), ours, other, (note,))
+
+
+SECTION = Section(
+    name="vs_parallel_bulk",
+    title="copy against a server-side cursor and parallel_bulk",
+    unit="times as fast",
+    runs="documents/s",
+    required=1.3,
+    better=Better.HIGHER,
+    measure=measure,
+)

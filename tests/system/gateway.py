@@ -1,0 +1,178 @@
+"""A gateway between the migration and a real engine: it notes every bulk, and can hold one back.
+
+Holding back the answer to a bulk stops a copy at a known place, in the middle of a bulk: the engine
+has the documents, the task doesn't know it yet. That is the worst moment for a kill, and here it is
+one a test can choose.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """One bulk the engine has taken.
+
+    :param sender: the client's TCP port: another one for each process, and for each connection.
+    """
+
+    index: str
+    keys: tuple[str, ...]
+    sender: int
+
+
+class Hold:
+    """Keeps back the answers to bulks from some document on, until it is released.
+
+    :param after: documents of indices with the prefix that were taken before the first answer is
+        kept back, those of its own bulk included.
+    :param spared: senders whose answers go through all the same.
+    """
+
+    def __init__(self, prefix: str, *, after: int, spared: Collection[int] = ()) -> None:
+        self.prefix = prefix
+        self.after = after
+        self.spared = frozenset(spared)
+        self._reached = threading.Event()
+        self._open = threading.Event()
+
+    def wait(self, *, seconds: float = 120) -> None:
+        """Wait until an answer is being kept back."""
+        assert self._reached.wait(seconds), (
+            f"no copy of {self.prefix} got to {self.after} documents"
+        )
+
+    @property
+    def released(self) -> bool:
+        return self._open.is_set()
+
+    def release(self) -> None:
+        """Let all answers through from now on."""
+        self._open.set()
+
+    def pass_through(self, bulk: Bulk, gateway: Gateway) -> None:
+        """Called before each answer goes back: waits if it must be kept back."""
+        mine = bulk.index.startswith(self.prefix) and bulk.sender not in self.spared
+        if mine and len(gateway.sent(self.prefix)) >= self.after:
+            self._reached.set()
+            self._open.wait()
+
+
+@dataclass
+class Gateway:
+    """What the gateway has seen, and what it is told to do.
+
+    :param engine: URL it passes requests on to.
+    """
+
+    engine: str
+    url: str = ""
+    _bulks: list[Bulk] = field(default_factory=list)
+    _holds: list[Hold] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def bulks(self, prefix: str) -> list[Bulk]:
+        """Bulks that the engine has taken for indices with this prefix, in its order."""
+        with self._lock:
+            return [bulk for bulk in self._bulks if bulk.index.startswith(prefix)]
+
+    def sent(self, prefix: str) -> list[str]:
+        """Keys of the documents of those bulks; one that was sent twice stands here twice."""
+        return [key for bulk in self.bulks(prefix) for key in bulk.keys]
+
+    @contextmanager
+    def hold(self, prefix: str, *, after: int, spared: Collection[int] = ()) -> Iterator[Hold]:
+        """See :class:`Hold`. Released at the end, whatever happens."""
+        hold = Hold(prefix, after=after, spared=spared)
+        self._holds.append(hold)
+        try:
+            yield hold
+        finally:
+            hold.release()
+
+    def note(self, bulk: Bulk) -> None:
+        """A bulk was taken: remember it, and wait as told before its answer goes back."""
+        with self._lock:
+            self._bulks.append(bulk)
+        for hold in self._holds:
+            if not hold.released:
+                hold.pass_through(bulk, self)
+
+
+@contextmanager
+def running(gateway: Gateway) -> Iterator[Gateway]:
+    """Serve on a free loopback port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            try:
+                status, kind, data = self.pass_on(body)
+            except (OSError, http.client.HTTPException):
+                self.close_connection = True  # as if there were nothing between client and engine
+                return
+            place = urlsplit(self.path).path.strip("/").split("/")
+            if place[-1] == "_bulk" and status == 200:
+                keys = tuple(json.loads(line)["index"]["_id"] for line in body.split(b"\n")[:-1:2])
+                port = self.client_address[1]
+                gateway.note(Bulk(unquote(place[0]), keys, port))
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(data)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def do_PUT(self) -> None:
+            self.do_GET()
+
+        def do_DELETE(self) -> None:
+            self.do_GET()
+
+        def pass_on(self, body: bytes) -> tuple[int, str, bytes]:
+            address = urlsplit(gateway.engine)
+            upstream = http.client.HTTPConnection(address.hostname or "", address.port)
+            headers = {"content-type": self.headers.get("content-type", "application/json")}
+            upstream.request(self.command, self.path, body or None, headers)
+            answer = upstream.getresponse()
+            data = answer.read()
+            upstream.close()
+            return answer.status, answer.headers.get("content-type", "application/json"), data
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 64
+
+        def handle_error(self, *_: object) -> None:
+            """Clients that are killed while they wait for an answer are what this is for."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    gateway.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
+    thread.start()
+    try:
+        yield gateway
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,191 @@
+"""The configuration of the system tests: a migration, with its own indices, for each purpose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+
+from airflow_provider_logmigrate.core.naming import dag_id
+from devstack.sampledata import PROFILES, DifySchema, Profile
+from devstack.sampledata.load import load
+from tests.system.rig import Sample
+
+SMALL_PROFILE = PROFILES["test"]
+
+BIG_PROFILE = Profile(
+    name="system",
+    tenants=1,
+    first_month="2025-03",
+    months=1,
+    runs_per_month=2_000,
+    seed=20250301,
+    graph_bytes=1_000,
+    text_scale=0.2,
+    offloaded=1,
+)
+"""More than 20,000 node executions in one month of one tenant."""
+
+SERVING_REFRESH = "7s"
+"""Refresh interval of an index that serves; no default of anything, so that a test sees it back."""
+
+# One bulk at a time, and small ones: the gateway then knows exactly what a task has sent.
+STEP_BY_STEP: Mapping[str, Any] = {
+    "in_flight": 1,
+    "chunk": "256KiB",
+    "page_rows": 1_000,
+    "checkpoint_every": "200ms",
+}
+
+UNDISTURBED = "undisturbed"
+TASK_KILLED = "task_killed"
+SUPERVISOR_KILLED = "supervisor_killed"
+FROZEN = "frozen"
+TERMINATED = "terminated"
+FAILED_BY_HAND = "failed_by_hand"
+STACK_KILLED = "stack_killed"
+DISTURBED = (
+    TASK_KILLED,
+    SUPERVISOR_KILLED,
+    FROZEN,
+    TERMINATED,
+    FAILED_BY_HAND,
+    STACK_KILLED,
+)
+
+WHOLE = "whole"
+CHOICE = "choice"
+ASK_FIRST = "ask_first"
+ASK_LAST = "ask_last"
+ALTERED = "altered"
+BROKEN = "broken"
+ENGINE_LOST = "engine_lost"
+SOURCE_LOST = "source_lost"
+WRONG = "wrong"
+
+WRONG_TENANT = "x" * 300
+
+
+def prefix(migration: str) -> str:
+    """First part of a migration's index names."""
+    return migration.replace("_", "-")
+
+
+LAST_DAG = dag_id(SOURCE_LOST, SMALL_PROFILE.tenant_ids[0])
+"""The last one in the file: when Airflow knows it, it knows all."""
+
+
+def load_sample(profile: Profile, dsn: str, storage: Path) -> Sample:
+    """Load a profile into a database, its files into a folder of its own below ``storage``."""
+    done = load(dsn, profile, DifySchema.NEW, storage / profile.name)
+    if profile is BIG_PROFILE:
+        with psycopg.connect(dsn) as connection:
+            connection.execute(
+                "CREATE INDEX ON workflow_node_executions (tenant_id, created_at, id)"
+            )
+    return Sample(profile=profile, dsn=dsn, counts=done.counts)
+
+
+def write_config(path: Path, *, storage: Path) -> Path:
+    """Write logmigrate.yaml, two wrong entries in it."""
+    small: dict[str, Any] = _migration(SMALL_PROFILE, storage)
+    big: dict[str, Any] = _migration(BIG_PROFILE, storage) | {
+        "source": "big",
+        "lanes": 1,
+        "limits": STEP_BY_STEP,
+    }
+    both = list(SMALL_PROFILE.tenant_ids)
+    step_by_step = {"lanes": 1, "limits": {**STEP_BY_STEP, "chunk": "64KiB"}}
+    migrations: dict[str, Any] = {
+        UNDISTURBED: big | {"limits": {}},
+        **dict.fromkeys(DISTURBED, big),
+        # The others read along the index below; the position of a copy means something else here.
+        TASK_KILLED: big | {"strategy": {"node_executions": "by_parent"}},
+        WHOLE: small | {"tenants": {"list": [both[0], WRONG_TENANT, both[1]]}},
+        CHOICE: small,
+        ASK_FIRST: small | {"lanes": 1, "approval": "before_backfill"},
+        ASK_LAST: small | {"lanes": 1, "approval": "before_swap"},
+        ALTERED: small | {"lanes": 1},
+        BROKEN: small | {"lanes": 1, "approval": "before_swap"},
+        WRONG: small | {"source": "no_such_store", "lanes": 0},
+        ENGINE_LOST: small | step_by_step | {"target": "frail_search"},
+        SOURCE_LOST: small | step_by_step | {"source": "frail"},
+    }
+    document = {
+        "version": 1,
+        "stores": {
+            **{
+                name: {"type": "postgres", "connection": f"{name}_db"}
+                for name in ("small", "big", "frail")
+            },
+            **{
+                name: {"type": "opensearch", "connection": name}
+                for name in ("search", "frail_search")
+            },
+        },
+        "migrations": {
+            name: entry | {"index_prefix": prefix(name)} for name, entry in migrations.items()
+        },
+    }
+    path.write_text(json.dumps(document, indent=1))  # JSON is YAML as well
+    return path
+
+
+def _migration(profile: Profile, storage: Path) -> dict[str, Any]:
+    return {
+        "pack": "dify",
+        "source": "small",
+        "target": "search",
+        "tenants": {"list": list(profile.tenant_ids)},
+        "from": f"{profile.month_starts[0]:%Y-%m-%d}",
+        "to": profile.last_day,
+        "index": {"refresh_interval": SERVING_REFRESH},
+        "offload": {"url": f"file://{storage / profile.name}"},
+    }
+
+
+def connections(
+    *, small: str, big: str, frail: str, ledger: str, search: str, frail_search: str
+) -> dict[str, str]:
+    """The Airflow connections, as environment variables."""
+    return {
+        "AIRFLOW_CONN_SMALL_DB": _postgres(small),
+        "AIRFLOW_CONN_BIG_DB": _postgres(big),
+        "AIRFLOW_CONN_FRAIL_DB": _postgres(frail),
+        "AIRFLOW_CONN_LOGMIGRATE_LEDGER": _postgres(ledger),
+        "AIRFLOW_CONN_SEARCH": _opensearch(search),
+        "AIRFLOW_CONN_FRAIL_SEARCH": _opensearch(frail_search),
+    }
+
+
+def _postgres(dsn: str) -> str:
+    parts = urlsplit(dsn)
+    return json.dumps(
+        {
+            "conn_type": "postgres",
+            "host": parts.hostname,
+            "port": parts.port,
+            "login": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "schema": unquote(parts.path.lstrip("/")),
+        }
+    )
+
+
+def _opensearch(url: str) -> str:
+    parts = urlsplit(url)
+    # An answer the gateway holds back isn't an outage.
+    extra = json.dumps({"timeout": 180})
+    return json.dumps(
+        {
+            "conn_type": "opensearch",
+            "schema": parts.scheme,
+            "host": parts.hostname,
+            "port": parts.port,
+            "extra": extra,
+        }
+    )
