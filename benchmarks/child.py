@@ -25,7 +25,8 @@ class Cost:
     """What a job's work cost.
 
     :param cpu: seconds of the process's own processor time, all threads.
-    :param backend: the same of the source's backends, where it was asked for.
+    :param backend: the same of the source's backends.
+    :param engine: the same of the engine.
     :param idle_mb: resident memory before the work.
     :param peak_mb: most resident memory during the work.
     :param found: the job's own answer.
@@ -37,6 +38,7 @@ class Cost:
     peak_mb: float
     found: Any
     backend: float = 0.0
+    engine: float = 0.0
 
     @property
     def grown_mb(self) -> float:

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -241,11 +242,19 @@ class Rig:
                 stack.enter_context(affinity.pinned(self.ledger.process, rest))
                 job = {**job, "cpus": sorted(rest)}
             child = stack.enter_context(Child(job, log=self._log, env=env))
-            before = self._backends()
+            before, engine = self._backends(), self._engine_seconds()
             child.go()
             cost = child.cost()
+            engine = self._engine_seconds() - engine
         self.say(f"  {job['job']} {cost.seconds:.2f} s")
-        return Cost(**{**_fields(cost), "backend": self._backends() - before})
+        return replace(cost, backend=self._backends() - before, engine=engine)
+
+    def _engine_seconds(self) -> float:
+        """Processor seconds of the engine so far; 0 while it isn't used."""
+        if "engine" not in self.__dict__:
+            return 0.0
+        times = psutil.Process(self.engine.process.pid).cpu_times()
+        return float(times.user + times.system)
 
     def _backends(self) -> float:
         """Processor seconds of all ended backends of the source; 0 while it isn't used.
@@ -270,7 +279,3 @@ class Rig:
     def _watch(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(self.source.dsn(), autocommit=True)
         return self._stack.enter_context(connection)
-
-
-def _fields(cost: Cost) -> dict[str, Any]:
-    return {name: getattr(cost, name) for name in Cost.__dataclass_fields__}

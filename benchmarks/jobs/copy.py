@@ -45,16 +45,17 @@ def prepared(spec: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
 
 def _lane(bench: Workbench, ledger: Ledger, units: tuple[UnitPlan, ...]) -> dict[str, Any]:
     outcomes, retries = [], 0
+    attempt = ledger.units.begin_attempt()
     for unit in units:
         for last in (False,) * RETRIES + (True,):
             try:
-                attempt = ledger.units.begin_attempt()
                 outcomes.append(_unit(bench, ledger, unit, attempt))
                 break
             except Transient:
                 if last:
                     raise
                 retries += 1
+                attempt = ledger.units.begin_attempt()
                 Stop().wait(1.0, unit.key)
     return {
         "retries": retries,

@@ -105,7 +105,7 @@ class System:
             client.post(f"/{prefix}-*/_refresh").raise_for_status()
             answer = client.post(
                 f"/{prefix}-*/_search?scroll=1m&filter_path={shown}",
-                json={"size": 2000, "sort": ["_doc"]},
+                json={"size": 1000, "sort": ["_doc"]},
             )
             while True:
                 assert answer.status_code == 200, answer.text[:2000]
