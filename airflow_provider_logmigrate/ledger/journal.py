@@ -72,5 +72,10 @@ class LedgerJournal:
             self._on_checkpoint(record.to_json())
 
     def progress(self, progress: Progress) -> None:
-        """See the port."""
+        """See the port. :raises Fenced: a newer attempt holds the unit.
+
+        Checked first: where nothing moved there is no checkpoint to learn it from, and showing may
+        wait for a supervisor that is gone.
+        """
+        self._ledger.units.check(self._migration, progress.unit, attempt=self._attempt)
         self._on_progress(progress)

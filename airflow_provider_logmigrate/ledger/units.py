@@ -13,7 +13,7 @@ from airflow_provider_logmigrate.core.checkpoint import Checkpoint, Counters, Ph
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.ledger import history
 from airflow_provider_logmigrate.ledger.database import Database
-from airflow_provider_logmigrate.ledger.fence import fenced
+from airflow_provider_logmigrate.ledger.fence import fenced, hold
 from airflow_provider_logmigrate.ledger.schema import tables
 from airflow_provider_logmigrate.ledger.text import storable
 
@@ -118,6 +118,10 @@ class Units:
         return (
             None if anew or before.checkpoint is None else Checkpoint.from_json(before.checkpoint)
         )
+
+    def check(self, migration: str, unit: str, *, attempt: int) -> None:
+        """:raises Fenced: ``attempt`` doesn't hold the unit any more."""
+        self._database.transact(lambda c: hold(c, migration=migration, unit=unit, attempt=attempt))
 
     def checkpoint(self, migration: str, checkpoint: Checkpoint) -> None:
         """Keep the position; durable on return.

@@ -100,9 +100,22 @@ def test_a_fenced_attempt_writes_nothing_more_anywhere(
     assert sinks.checkpoints == []
 
 
-def test_progress_is_shown(ledger: Ledger, sinks: Sinks) -> None:
-    progress = Progress("u", 10, 5, 0, 500, 1.0, 5.0)
+def test_progress_is_shown(ledger: Ledger, unit: UnitPlan, sinks: Sinks) -> None:
+    ledger.units.claim("dify", unit, attempt=1, holder="run 1")
+    progress = Progress(unit.key, 10, 5, 0, 500, 1.0, 5.0)
 
     journal_of(ledger, 1, sinks).progress(progress)
 
     assert sinks.progress == [progress]
+
+
+def test_an_attempt_that_was_taken_over_shows_nothing(
+    ledger: Ledger, unit: UnitPlan, sinks: Sinks
+) -> None:
+    ledger.units.claim("dify", unit, attempt=1, holder="run 1")
+    ledger.units.claim("dify", unit, attempt=2, holder="run 2")
+
+    with pytest.raises(Fenced, match="taken over by attempt 2"):
+        journal_of(ledger, 1, sinks).progress(Progress(unit.key, 10, 5, 0, 500, 1.0, 5.0))
+
+    assert sinks.progress == []
