@@ -10,7 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,51 +19,45 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """One bulk the engine has taken.
-
-    :param sender: the client's TCP port: another one for each process, and for each connection.
-    """
+    """One bulk the engine has taken."""
 
     index: str
     keys: tuple[str, ...]
-    sender: int
 
 
 class Hold:
-    """Keeps back the answers to bulks from some document on, until it is released.
+    """Keeps back the answer to one bulk until it is released.
 
-    :param after: documents of indices with the prefix that were taken before the first answer is
-        kept back, those of its own bulk included.
-    :param spared: senders whose answers go through all the same.
+    That stops a copy with one bulk in flight; another attempt that writes beside it goes on.
+
+    :param after: it is the bulk with which so many documents of indices with the prefix were taken.
     """
 
-    def __init__(self, prefix: str, *, after: int, spared: Collection[int] = ()) -> None:
+    def __init__(self, prefix: str, *, after: int) -> None:
         self.prefix = prefix
         self.after = after
-        self.spared = frozenset(spared)
         self._reached = threading.Event()
         self._open = threading.Event()
+        self._lock = threading.Lock()
 
     def wait(self, *, seconds: float = 120) -> None:
-        """Wait until an answer is being kept back."""
-        assert self._reached.wait(seconds), (
-            f"no copy of {self.prefix} got to {self.after} documents"
-        )
-
-    @property
-    def released(self) -> bool:
-        return self._open.is_set()
+        """Wait until the answer is being kept back."""
+        reached = self._reached.wait(seconds)
+        assert reached, f"no copy of {self.prefix} got to {self.after} documents"
 
     def release(self) -> None:
-        """Let all answers through from now on."""
+        """Let the answer go."""
         self._open.set()
 
     def pass_through(self, bulk: Bulk, gateway: Gateway) -> None:
-        """Called before each answer goes back: waits if it must be kept back."""
-        mine = bulk.index.startswith(self.prefix) and bulk.sender not in self.spared
-        if mine and len(gateway.sent(self.prefix)) >= self.after:
+        """Called before each answer goes back: waits if it is the one."""
+        if not bulk.index.startswith(self.prefix):
+            return
+        with self._lock:
+            if self._reached.is_set() or len(gateway.sent(self.prefix)) < self.after:
+                return
             self._reached.set()
-            self._open.wait()
+        self._open.wait()
 
 
 @dataclass
@@ -89,9 +83,9 @@ class Gateway:
         return [key for bulk in self.bulks(prefix) for key in bulk.keys]
 
     @contextmanager
-    def hold(self, prefix: str, *, after: int, spared: Collection[int] = ()) -> Iterator[Hold]:
+    def hold(self, prefix: str, *, after: int) -> Iterator[Hold]:
         """See :class:`Hold`. Released at the end, whatever happens."""
-        hold = Hold(prefix, after=after, spared=spared)
+        hold = Hold(prefix, after=after)
         self._holds.append(hold)
         try:
             yield hold
@@ -103,8 +97,7 @@ class Gateway:
         with self._lock:
             self._bulks.append(bulk)
         for hold in self._holds:
-            if not hold.released:
-                hold.pass_through(bulk, self)
+            hold.pass_through(bulk, self)
 
 
 @contextmanager
@@ -125,8 +118,7 @@ def running(gateway: Gateway) -> Iterator[Gateway]:
             place = urlsplit(self.path).path.strip("/").split("/")
             if place[-1] == "_bulk" and status == 200:
                 keys = tuple(json.loads(line)["index"]["_id"] for line in body.split(b"\n")[:-1:2])
-                port = self.client_address[1]
-                gateway.note(Bulk(unquote(place[0]), keys, port))
+                gateway.note(Bulk(unquote(place[0]), keys))
             self.send_response(status)
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(data)))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -49,7 +50,6 @@ class Disturbance:
     :param kept: documents that the ledger's checkpoint knew of by then.
     :param attempt: fencing token of the disturbed attempt.
     :param task: its process; ``supervisor`` is that process's parent.
-    :param senders: its TCP ports.
     """
 
     run: DagRun
@@ -58,7 +58,6 @@ class Disturbance:
     attempt: int
     task: psutil.Process
     supervisor: psutil.Process
-    senders: frozenset[int]
 
     @property
     def names(self) -> str:
@@ -93,7 +92,6 @@ def disturb(system: System, run: DagRun, hold: Hold, how: How) -> Disturbance:
         attempt=unit.attempt,
         task=task,
         supervisor=supervisor,
-        senders=frozenset(bulk.sender for bulk in system.gateway.bulks(hold.prefix)),
     )
     hold.release()
     return done
@@ -137,7 +135,7 @@ def disturbed(system: System) -> Iterator[dict[str, Disturbance]]:
 def woken(system: System, disturbed: dict[str, Disturbance]) -> Iterator[Hold]:
     """The frozen attempt's retry, held back in the middle of its copy."""
     frozen = disturbed[FROZEN]
-    with system.gateway.hold(frozen.names, after=HELD_AGAIN_AT, spared=frozen.senders) as hold:
+    with system.gateway.hold(frozen.names, after=HELD_AGAIN_AT) as hold:
         yield hold
 
 
@@ -186,8 +184,11 @@ def assert_resumed(disturbance: Disturbance) -> None:
 
 def writing(disturbance: Disturbance) -> bool:
     """Whether the task still has a connection to the engine."""
-    connections = disturbance.task.net_connections("tcp")
-    return any(connection.laddr.port in disturbance.senders for connection in connections)
+    gateway = urlsplit(disturbance.run.system.gateway.url).port
+    return any(
+        connection.status == psutil.CONN_ESTABLISHED and connection.raddr.port == gateway
+        for connection in disturbance.task.net_connections("tcp")
+    )
 
 
 def assert_serving(system: System, migration: str) -> None:
