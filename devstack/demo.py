@@ -26,6 +26,9 @@ from devstack.sampledata import FULL_TEXT_PHRASE, PROFILES
 from devstack.stack import Stack
 from devstack.wiring import MIGRATION
 
+TABLE_WIDTH = 128
+"""Columns of a unit's line at its longest."""
+
 RUN_SECONDS = 300
 """Longest wait for one tenant's run before the demo gives up and says so."""
 
@@ -91,8 +94,10 @@ def _migrate(
             if state != "success":
                 raise DevstackError(_failure(client, name, run))
             reports.append(client.xcom(name, run, "report"))
+    # A number must be read whole; in a narrower window the lines wrap.
+    wide = Console(width=max(TABLE_WIDTH, console.width))
     for tenant, report in zip(tenants, reports, strict=True):
-        console.print(_table(f"Tenant {tenant}: {report['outcome']}", report["units"]))
+        wide.print(_table(f"Tenant {tenant}: {report['outcome']}", report["units"]))
     return reports
 
 
@@ -113,7 +118,7 @@ def _table(title: str, units: Sequence[dict[str, Any]]) -> Table:
     for column in ("stream", "month"):
         table.add_column(column, no_wrap=True)
     for column in ("rows", "held back", "documents", "rejected", "docs/s"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("certificate", no_wrap=True)
     for unit in units:
         rate = f"{unit['rate']:,.0f}" if unit["rate"] else "-"
