@@ -247,7 +247,7 @@ def import_env(args: Namespace) -> int:
         sys.stdout.write(imported.yaml_text)
     if args.connections_file:
         path = shlex.quote(args.connections_file)
-        sys.stderr.write(f"airflow connections import {path} --file-format json\n")
+        sys.stderr.write(f"airflow connections import {path}\n")
     else:
         for conn_id, connection in imported.connections.items():
             value = shlex.quote(json.dumps(connection))
