@@ -14,6 +14,7 @@ from pathlib import Path
 
 from airflow_provider_logmigrate.core.naming import IndexNames
 from airflow_provider_logmigrate.core.plan import ReadStrategy
+from airflow_provider_logmigrate.core.planning import Order
 from airflow_provider_logmigrate.core.ports import CopyLimits
 from airflow_provider_logmigrate.core.stream import Stream
 from airflow_provider_logmigrate.core.unit import Granularity
@@ -25,13 +26,6 @@ class StoreType(str, Enum):
     POSTGRES = "postgres"
     OPENSEARCH = "opensearch"
     ELASTICSEARCH = "elasticsearch"
-
-
-class Order(str, Enum):
-    """Which periods are migrated first."""
-
-    NEWEST_FIRST = "newest_first"
-    OLDEST_FIRST = "oldest_first"
 
 
 class Layout(str, Enum):

@@ -20,13 +20,13 @@ from airflow_provider_logmigrate.config.entities import (
     Limits,
     Migration,
     OffloadStorage,
-    Order,
     Store,
     StoreType,
 )
 from airflow_provider_logmigrate.config.models import MAX_PREFIX, MigrationModel
 from airflow_provider_logmigrate.config.schedule import schedule_fault
 from airflow_provider_logmigrate.config.tenants import read_tenants
+from airflow_provider_logmigrate.core.planning import Order
 from airflow_provider_logmigrate.core.unit import Granularity
 from airflow_provider_logmigrate.streams.registry import near
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_logmigrate.core.errors import IndexConflict, TenantInvalid
-from airflow_provider_logmigrate.core.planning import Order, build_plan
+from airflow_provider_logmigrate.core.planning import build_plan
 from airflow_provider_logmigrate.stores.postgres.preflight import explain_page
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def make_plan(bench: Workbench, tenant: str, options: RunOptions) -> Plan:
         source=bench.source,
         target=bench,
         periods=periods,
-        order=Order(migration.order.value),
+        order=migration.order,
         options=options.material(),
         shards_per_index=migration.index.shards * (1 + migration.index.replicas),
     )

@@ -16,12 +16,12 @@ from airflow_provider_logmigrate.config.entities import (
     Layout,
     Limits,
     OffloadStorage,
-    Order,
     StoreType,
 )
 from airflow_provider_logmigrate.config.loader import load
 from airflow_provider_logmigrate.core.errors import ConfigInvalid
 from airflow_provider_logmigrate.core.plan import ReadStrategy
+from airflow_provider_logmigrate.core.planning import Order
 from airflow_provider_logmigrate.core.stream import JsonMode
 from airflow_provider_logmigrate.core.unit import Granularity
 
