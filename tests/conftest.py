@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from devstack.opensearch import OpenSearchServer
     from devstack.postgres import PostgresServer
 
+SHARED_HEAP_MB = 1024
+"""For an engine that holds the indices of hundreds of tests; half as much trips its breakers."""
+
 
 @pytest.fixture(scope="session")
 def server_root() -> Iterator[Path]:
@@ -41,7 +44,7 @@ def opensearch_server(server_root: Path) -> Iterator[OpenSearchServer]:
     """OpenSearch 3.8, shared by all tests: give your indices names of their own."""
     from devstack.opensearch import OpenSearchServer
 
-    with OpenSearchServer(server_root / "opensearch") as server:
+    with OpenSearchServer(server_root / "opensearch", heap_mb=SHARED_HEAP_MB) as server:
         yield server
 
 
@@ -50,7 +53,7 @@ def elasticsearch_server(server_root: Path) -> Iterator[ElasticsearchServer]:
     """Elasticsearch 9.5, shared by all tests: give your indices names of their own."""
     from devstack.elasticsearch import ElasticsearchServer
 
-    with ElasticsearchServer(server_root / "elasticsearch") as server:
+    with ElasticsearchServer(server_root / "elasticsearch", heap_mb=SHARED_HEAP_MB) as server:
         yield server
 
 

@@ -72,12 +72,15 @@ def system(
             small = pool.submit(
                 migrations.load_sample, migrations.SMALL_PROFILE, small_dsn, storage
             )
-            big = pool.submit(migrations.load_sample, migrations.BIG_PROFILE, big_dsn, storage)
+            big = pool.submit(
+                migrations.load_sample, migrations.BIG_PROFILE, big_dsn, storage, index=True
+            )
             frail = pool.submit(
                 migrations.load_sample,
                 migrations.SMALL_PROFILE,
                 frail_postgres.create_database("dify"),
                 storage,
+                index=True,
             )
             config = migrations.write_config(server_root / "logmigrate.yaml", storage=storage)
             airflow = stack.enter_context(
@@ -114,7 +117,7 @@ def system(
             frail.result()
         # An orderly stop would wait for whatever a failed test has left running.
         stack.callback(airflow.kill)
-        made.client.wait_for_dag(migrations.LAST_DAG, seconds=90)
+        made.client.wait_for_dag(migrations.LAST_DAG, seconds=240)
         yield made
 
 

@@ -40,7 +40,7 @@ class Hold:
         self._open = threading.Event()
         self._lock = threading.Lock()
 
-    def wait(self, *, seconds: float = 120) -> None:
+    def wait(self, *, seconds: float = 240) -> None:
         """Wait until the answer is being kept back."""
         reached = self._reached.wait(seconds)
         assert reached, f"no copy of {self.prefix} got to {self.after} documents"

@@ -38,7 +38,7 @@ STEP_BY_STEP: Mapping[str, Any] = {
     "in_flight": 1,
     "chunk": "256KiB",
     "page_rows": 1_000,
-    "checkpoint_every": "200ms",
+    "checkpoint_every": "100ms",
 }
 
 UNDISTURBED = "undisturbed"
@@ -79,10 +79,13 @@ LAST_DAG = dag_id(SOURCE_LOST, SMALL_PROFILE.tenant_ids[0])
 """The last one in the file: when Airflow knows it, it knows all."""
 
 
-def load_sample(profile: Profile, dsn: str, storage: Path) -> Sample:
-    """Load a profile into a database, its files into a folder of its own below ``storage``."""
+def load_sample(profile: Profile, dsn: str, storage: Path, *, index: bool = False) -> Sample:
+    """Load a profile into a database, its files into a folder of its own below ``storage``.
+
+    :param index: node executions are read along an index, page by page.
+    """
     done = load(dsn, profile, DifySchema.NEW, storage / profile.name)
-    if profile is BIG_PROFILE:
+    if index:
         with psycopg.connect(dsn) as connection:
             connection.execute(
                 "CREATE INDEX ON workflow_node_executions (tenant_id, created_at, id)"
@@ -99,7 +102,7 @@ def write_config(path: Path, *, storage: Path) -> Path:
         "limits": STEP_BY_STEP,
     }
     both = list(SMALL_PROFILE.tenant_ids)
-    step_by_step = {"lanes": 1, "limits": {**STEP_BY_STEP, "chunk": "64KiB"}}
+    step_by_step = {"lanes": 1, "limits": {**STEP_BY_STEP, "chunk": "64KiB", "page_rows": 100}}
     migrations: dict[str, Any] = {
         UNDISTURBED: big | {"limits": {}},
         **dict.fromkeys(DISTURBED, big),

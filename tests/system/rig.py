@@ -159,11 +159,11 @@ class DagRun:
     def path(self) -> str:
         return f"/dags/{quote(self.dag_id, safe='')}/dagRuns/{quote(self.run_id, safe='')}"
 
-    def finish(self, *, seconds: float = 150) -> str:
+    def finish(self, *, seconds: float = 240) -> str:
         """Wait for its end; its state."""
         return self.system.client.wait_for_run(self.dag_id, self.run_id, seconds=seconds)
 
-    def succeed(self, *, seconds: float = 150) -> None:
+    def succeed(self, *, seconds: float = 240) -> None:
         """Wait for its end, which must be a success."""
         state = self.finish(seconds=seconds)
         assert state == "success", self.trouble()
@@ -228,7 +228,7 @@ class DagRun:
         """Mark it as failed, as the button in the web page does."""
         self.system.client.patch(self.path, {"state": "failed"})
 
-    def question(self, *, seconds: float = 120) -> dict[str, Any]:
+    def question(self, *, seconds: float = 240) -> dict[str, Any]:
         """Wait until the run waits for a person; what it asks."""
 
         def asked() -> dict[str, Any] | None:
