@@ -230,10 +230,11 @@ def rollback(args: Namespace) -> int:
 @command
 def import_env(args: Namespace) -> int:
     """Print YAML made from Dify's settings; connections, which hold passwords, go elsewhere."""
+    from airflow_provider_logmigrate.config.entities import StoreType
     from airflow_provider_logmigrate.config.import_env import import_dify_environment
 
     settings = read_env_file(Path(args.env_file)) if args.env_file else dict(os.environ)
-    imported = import_dify_environment(settings)
+    imported = import_dify_environment(settings, engine=StoreType(args.engine))
     if args.connections_file:
         _write_secret(Path(args.connections_file), json.dumps(imported.connections, indent=2))
     if args.output == "json":

@@ -56,6 +56,12 @@ def get_cli() -> list[CLICommand]:
             (
                 argument("--env-file", help="a .env file; default: the environment"),
                 argument(
+                    "--engine",
+                    choices=("elasticsearch", "opensearch"),
+                    default="elasticsearch",
+                    help="what answers at ELASTICSEARCH_HOSTS",
+                ),
+                argument(
                     "--connections-file",
                     help="write the connections, which hold passwords, into this new file;"
                     " default: commands that add them, on standard error",

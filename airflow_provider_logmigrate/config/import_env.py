@@ -153,7 +153,6 @@ class _Reader:
         extra: dict[str, Any] = {
             "verify_certs": verify,
             "timeout": self.number("ELASTICSEARCH_TIMEOUT", default=30),
-            "max_retries": self.number("ELASTICSEARCH_MAX_RETRIES", default=3),
         }
         if authorities := self.text("ELASTICSEARCH_CA_CERTS"):
             extra["ca_certs"] = authorities
@@ -198,6 +197,11 @@ class _Reader:
         }
 
     def tell_what_is_left(self) -> None:
+        if self.text("ELASTICSEARCH_MAX_RETRIES"):
+            self.warnings.append(
+                "ELASTICSEARCH_MAX_RETRIES isn't taken over: requests are repeated as long as that "
+                "is safe, and `retries` of the migration bounds the tasks' tries"
+            )
         if self.text("ELASTICSEARCH_RETENTION_DAYS"):
             self.warnings.append(
                 "ELASTICSEARCH_RETENTION_DAYS isn't taken over: this release deletes no indices"

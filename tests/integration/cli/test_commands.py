@@ -157,11 +157,14 @@ def test_import_env_keeps_passwords_apart_from_the_yaml(
     assert given["logs_search"]["login"] == "elastic"
 
     kept = tmp_path / "connections.json"
-    told = cli("import-env", "--env-file", str(env), "--connections-file", str(kept), "-o", "json")
+    options = ("--connections-file", str(kept), "--engine", "opensearch", "-o", "json")
+    told = cli("import-env", "--env-file", str(env), *options)
     assert told.code == 0, told.err
     assert told.json["connections"] == ["logs_search", "dify_postgres"]
     assert "$ours" not in told.out + told.err
-    assert json.loads(kept.read_text()) == given
+    search = given["logs_search"] | {"conn_type": "opensearch"}
+    assert json.loads(kept.read_text()) == given | {"logs_search": search}
+    assert "{type: opensearch, connection: logs_search}" in told.json["yaml"]
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     loaded = load_connections_dict(str(kept))
     assert loaded["logs_search"].password == "pa's\"s'w0rd\""

@@ -30,7 +30,6 @@ FULL = {
     "ELASTICSEARCH_VERIFY_CERTS": "true",
     "ELASTICSEARCH_CA_CERTS": "/certs/ca.pem",
     "ELASTICSEARCH_TIMEOUT": "45",
-    "ELASTICSEARCH_MAX_RETRIES": "7",
     "ELASTICSEARCH_INDEX_PREFIX": "logs",
     "PATH": "/bin",
 }
@@ -50,7 +49,6 @@ def test_everything_is_taken_over(tmp_path: Path) -> None:
             "extra": {
                 "verify_certs": True,
                 "timeout": 45,
-                "max_retries": 7,
                 "ca_certs": "/certs/ca.pem",
             },
         },
@@ -82,7 +80,7 @@ def test_defaults_are_difys() -> None:
     search = imported.connections["logs_search"]
 
     assert imported.warnings == ()
-    assert search["extra"] == {"verify_certs": True, "timeout": 30, "max_retries": 3}
+    assert search["extra"] == {"verify_certs": True, "timeout": 30}
     assert (search["schema"], search["login"], search["password"]) == ("http", None, None)
     assert yaml.safe_load(imported.yaml_text)["migrations"]["dify_logs"]["index_prefix"] == "dify"
 
@@ -125,7 +123,8 @@ def test_a_login_inside_a_host_moves_to_the_connection() -> None:
         ({"ELASTICSEARCH_USE_SSL": "maybe"}, "ELASTICSEARCH_USE_SSL is neither true nor false"),
         ({"ELASTICSEARCH_VERIFY_CERTS": "no"}, "anyone on the way can read the logs"),
         ({"ELASTICSEARCH_TIMEOUT": "soon"}, "ELASTICSEARCH_TIMEOUT is no whole number: 30 is"),
-        ({"ELASTICSEARCH_MAX_RETRIES": "-1"}, "ELASTICSEARCH_MAX_RETRIES is no whole number: 3"),
+        ({"ELASTICSEARCH_MAX_RETRIES": "7"}, "ELASTICSEARCH_MAX_RETRIES isn't taken over"),
+        ({"ELASTICSEARCH_TIMEOUT": "-1"}, "ELASTICSEARCH_TIMEOUT is no whole number: 30"),
         ({"ELASTICSEARCH_INDEX_PREFIX": "Dify*"}, "can't begin index names"),
         ({"ELASTICSEARCH_RETENTION_DAYS": "30"}, "ELASTICSEARCH_RETENTION_DAYS isn't taken over"),
         (
