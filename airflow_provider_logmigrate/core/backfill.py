@@ -9,8 +9,10 @@ from enum import Enum
 from airflow_provider_logmigrate.core.checkpoint import Checkpoint, Counters, Phase
 from airflow_provider_logmigrate.core.clock import Clock, Stop
 from airflow_provider_logmigrate.core.copy import copy
+from airflow_provider_logmigrate.core.errors import PlanUnusable
 from airflow_provider_logmigrate.core.fingerprint import EMPTY, differing_hours
-from airflow_provider_logmigrate.core.plan import UnitPlan
+from airflow_provider_logmigrate.core.pace import Pace
+from airflow_provider_logmigrate.core.plan import ReadStrategy, UnitPlan
 from airflow_provider_logmigrate.core.ports import (
     CopyLimits,
     Journal,
@@ -72,6 +74,7 @@ def backfill_unit(
     limits: CopyLimits,
     clock: Clock,
     stop: Stop,
+    pace: Pace | None = None,
 ) -> UnitOutcome:
     """Bring one unit's index to what its source holds.
 
@@ -83,7 +86,9 @@ def backfill_unit(
     Idempotent and resumable: repeated after any kill it reaches the same result.
 
     :param previous: the newest valid checkpoint of the same definition, if any.
+    :param pace: see :func:`copy`.
     :raises NothingCopied: the plan or the repair counted rows, and not one was read.
+    :raises PlanUnusable: the unit is to be swept, and wasn't yet.
     """
     stop.check(plan.key)
     began = clock.monotonic()
@@ -98,6 +103,13 @@ def backfill_unit(
         # A rejected row has no document, so its hour differs and it is tried and counted anew.
         counters = replace(counters, rejected=0)
     else:
+        if plan.strategy is ReadStrategy.SWEEP:
+            raise PlanUnusable(
+                "the unit's rows are read by a sweep, and none has come to its end since",
+                where=plan.key,
+                next_step="trigger the migration's sweep (logmigrate_<migration>.sweep), then this"
+                " DAG again; or set the stream's strategy to auto",
+            )
         after = previous.cursor if previous else None
         request = ReadRequest(plan, (TimeRange(start, upper),), after)
         action = Action.RESUMED if after else Action.COPIED
@@ -117,6 +129,7 @@ def backfill_unit(
         clock=clock,
         stop=stop,
         expected=expected,
+        pace=pace,
     )
     return UnitOutcome(
         plan.key,

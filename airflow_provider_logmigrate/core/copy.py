@@ -15,15 +15,16 @@ from datetime import datetime
 from airflow_provider_logmigrate.core.checkpoint import Counters, Cursor
 from airflow_provider_logmigrate.core.clock import Clock, Stop
 from airflow_provider_logmigrate.core.errors import Fenced, NothingCopied, TooManyRejected
+from airflow_provider_logmigrate.core.pace import Pace
 from airflow_provider_logmigrate.core.pipeline import Event, Failed, Pipeline, ReadDone, Written
 from airflow_provider_logmigrate.core.ports import (
     CopyLimits,
     CopyOutcome,
     Journal,
+    Loader,
     ReadRequest,
-    Source,
+    RowReader,
     SourceFinding,
-    Target,
 )
 from airflow_provider_logmigrate.core.progress import Progress, ProgressMeter
 from airflow_provider_logmigrate.core.watermark import Watermark
@@ -42,8 +43,8 @@ _log = logging.getLogger(__name__)
 
 def copy(
     *,
-    source: Source,
-    target: Target,
+    source: RowReader,
+    target: Loader,
     journal: Journal,
     request: ReadRequest,
     counters: Counters,
@@ -52,6 +53,7 @@ def copy(
     clock: Clock,
     stop: Stop,
     expected: int = 0,
+    pace: Pace | None = None,
 ) -> CopyOutcome:
     """Copy what ``request`` asks for, from its cursor on.
 
@@ -61,6 +63,7 @@ def copy(
     :param counters: of the attempts before, continued in every checkpoint.
     :param upper: event time up to which the unit is read; stored in the checkpoint.
     :param expected: rows that are known to be there, 0 if unknown.
+    :param pace: of the task, kept from unit to unit; default: a new one from ``limits``.
     :raises Interrupted: ``stop`` was set; the checkpoint is durable.
     :raises TooManyRejected: see :class:`CopyLimits`.
     :raises NothingCopied: rows were expected, and not one came. The unit isn't marked as copied.
@@ -74,6 +77,7 @@ def copy(
         upper=upper,
         limits=limits,
         clock=clock,
+        pace=pace or Pace(limits=limits, clock=clock),
     )
     target.prepare(request.plan)
     try:
@@ -111,19 +115,21 @@ class _Loop:
     def __init__(
         self,
         *,
-        source: Source,
-        target: Target,
+        source: RowReader,
+        target: Loader,
         journal: Journal,
         request: ReadRequest,
         counters: Counters,
         upper: datetime,
         limits: CopyLimits,
         clock: Clock,
+        pace: Pace,
     ) -> None:
         self._journal, self._request, self._plan = journal, request, request.plan
         self._upper, self._limits, self._clock = upper, limits, clock
+        self._pace = pace
         self._pipeline = Pipeline(
-            source=source, target=target, request=request, in_flight=limits.in_flight
+            source=source, target=target, request=request, in_flight=limits.in_flight, pace=pace
         )
         self.watermark = Watermark(request.after, counters)
         self.found: list[SourceFinding] = []
@@ -250,6 +256,9 @@ class _Loop:
             self._save()
 
     def _snapshot(self) -> Progress:
+        note = self._pace.note()
+        if self._note not in note:  # the target's words are often in there already
+            note = f"{note}; {self._note}" if note else self._note
         return self._meter.snapshot(
-            at=self._clock.monotonic(), counters=self.watermark.complete, note=self._note
+            at=self._clock.monotonic(), counters=self.watermark.complete, note=note
         )

@@ -4,24 +4,30 @@ Guarantees: between the reader and :meth:`Pipeline.settled` are at most ``2 * in
 however slow the target or the ledger is, and a chunk's bytes live no longer than its write; every
 error in a thread reaches the calling thread as an event; :meth:`Pipeline.end` returns when every
 thread has ended.
+
+How many senders write at the same time, how large chunks get, and how long the reader is held is
+the business of :class:`~airflow_provider_logmigrate.core.pace.Pace`, which learns from each write.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_provider_logmigrate.core.checkpoint import Counters, Cursor
 from airflow_provider_logmigrate.core.chunk import Chunk
 from airflow_provider_logmigrate.core.clock import Stop
+from airflow_provider_logmigrate.core.gate import Gate
+from airflow_provider_logmigrate.core.pace import Pace
 from airflow_provider_logmigrate.core.ports import (
     ReadRequest,
     Rejected,
-    Source,
+    RowReader,
     SourceFinding,
-    Target,
+    Writer,
 )
+from airflow_provider_logmigrate.core.throttle import Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +58,23 @@ Event = Written | Failed | ReadDone | SourceFinding
 class Pipeline:
     """Reads chunks and writes them, several at a time, until :meth:`end`.
 
-    :param in_flight: writes at the same time.
+    :param in_flight: writes at the same time, at most.
+    :param pace: says how many of them are allowed at the moment.
     """
 
     def __init__(
-        self, *, source: Source, target: Target, request: ReadRequest, in_flight: int
+        self, *, source: RowReader, target: Writer, request: ReadRequest, in_flight: int, pace: Pace
     ) -> None:
-        self._source, self._target = source, target
-        self._request, self._plan = request, request.plan
+        self._source, self._target, self._pace = source, target, pace
+        self._plan = request.plan
         self._stop = Stop()
+        self._request = replace(
+            request,
+            chunk_bytes=pace.chunk_bytes,
+            page_rows=pace.page_rows,
+            before_page=self._before_page,
+        )
+        self._gate = Gate(pace.in_flight)
         self._room = threading.Semaphore(2 * in_flight)
         self._chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -95,6 +109,7 @@ class Pipeline:
     def end(self, reason: str) -> None:
         """Stop what still runs and wait until every thread has ended. Idempotent."""
         self._stop.set(reason)
+        self._gate.open()
         self._room.release()
         for _ in range(self._senders):
             self._chunks.put(None)
@@ -117,8 +132,14 @@ class Pipeline:
         except BaseException as error:  # noqa: BLE001 - forwarded: swallowed, it would lose rows
             self._events.put(Failed(error))
 
+    def _before_page(self) -> None:
+        self._pace.before_page(self._stop, self._plan.key)
+
     def _emit(self, chunk: Chunk) -> None:
         self._stop.check(self._plan.key)
+        self._pace.before_chunk(
+            documents=chunk.count, size=len(chunk.body), stop=self._stop, where=self._plan.key
+        )
         self._room.acquire()
         self._stop.check(self._plan.key)
         self.emitted += 1
@@ -126,15 +147,39 @@ class Pipeline:
 
     def _send(self) -> None:
         try:
-            while (chunk := self._chunks.get()) is not None:
-                self._stop.check(self._plan.key)
-                self._events.put(self._write(chunk))
-                del chunk  # its bytes needn't outlive its write while this thread waits
+            while self._send_one():
+                pass
         except BaseException as error:  # noqa: BLE001 - forwarded to the calling thread
             self._events.put(Failed(error))
 
+    def _send_one(self) -> bool:
+        """Write the next chunk; False when there is none left."""
+        self._gate.enter()
+        try:
+            chunk = self._chunks.get()
+            if chunk is None:
+                return False
+            self._stop.check(self._plan.key)
+            self._events.put(self._write(chunk))
+            return True
+        finally:
+            self._gate.leave()
+
     def _write(self, chunk: Chunk) -> Written:
+        flight = self._pace.window.flight
         result = self._target.write(self._plan, chunk, stop=self._stop)
+        if chunk.count:  # a sweep's chunk may carry nothing but its position
+            self._pace.sent(
+                Sent(
+                    seconds=result.seconds,
+                    size=len(chunk.body),
+                    flight=flight,
+                    refusals=result.refusals,
+                    split=result.split,
+                    why=result.note,
+                ),
+                self._plan.key,
+            )
         rejected = len(result.rejected)
         if result.acknowledged + rejected != chunk.count:
             raise AssertionError(

@@ -37,12 +37,21 @@ class ReadRequest:
     :param after: resume behind this row.
     :param repair: the ranges are differing hours: every row must be found, also those that a
         strategy which follows parents can't see.
+    :param chunk_bytes: size at which a chunk is closed, asked anew for each; ``None``: the
+        source's own choice.
+    :param page_rows: most rows of one statement, asked anew for each: what the user's limits let
+        pass in seconds, so that no statement stays open for minutes because of them.
+    :param before_page: called before each statement that reads rows, with no transaction open;
+        waits as long as the source has to be spared, and raises when the copy should end.
     """
 
     plan: UnitPlan
     ranges: tuple[TimeRange, ...]
     after: Cursor | None = None
     repair: bool = False
+    chunk_bytes: Callable[[], int] | None = field(default=None, compare=False)
+    page_rows: Callable[[], int | None] | None = field(default=None, compare=False)
+    before_page: Callable[[], None] | None = field(default=None, compare=False)
 
 
 class Framing(Protocol):
@@ -76,13 +85,8 @@ class SourceFinding:
     detail: str
 
 
-class Source(Protocol):
-    """A store that rows are read from."""
-
-    def survey(
-        self, stream: str, tenant: str, periods: Sequence[Period]
-    ) -> Mapping[Period, Estimate]:
-        """Rows and bytes of a tenant's periods, in one pass; periods without rows are left out."""
+class RowReader(Protocol):
+    """Where chunks come from: what copying needs of a source."""
 
     def read(
         self,
@@ -99,6 +103,15 @@ class Source(Protocol):
 
         :raises SourceUnavailable: an outage, after bounded retries.
         """
+
+
+class Source(RowReader, Protocol):
+    """A store that rows are read from."""
+
+    def survey(
+        self, stream: str, tenant: str, periods: Sequence[Period]
+    ) -> Mapping[Period, Estimate]:
+        """Rows and bytes of a tenant's periods, in one pass; periods without rows are left out."""
 
     def summarise(self, plan: UnitPlan, *, upper: datetime) -> Summary:
         """Hourly buckets of the settled rows before ``upper``, in one pass."""
@@ -129,22 +142,23 @@ class WriteResult:
 
     :param superseded: of the acknowledged ones, those where the target holds a newer version.
     :param note: why it took long (retries, pressure), empty otherwise.
+    :param seconds: how long the target worked on it, waits between retries left out; 0 if the
+        target can't tell.
+    :param refusals: how often the target refused it for now, all of it or in part.
+    :param split: it was taken only in smaller pieces.
     """
 
     acknowledged: int
     rejected: tuple[Rejected, ...] = ()
     superseded: int = 0
     note: str = ""
+    seconds: float = 0.0
+    refusals: int = 0
+    split: bool = False
 
 
-class Target(Framing, Protocol):
-    """A store that documents are written to."""
-
-    def prepare(self, plan: UnitPlan) -> None:
-        """Make the unit's index ready for a load; recorded, so that :meth:`finish` undoes it.
-
-        Idempotent. :raises IndexConflict: the name is taken by something that isn't ours.
-        """
+class Writer(Framing, Protocol):
+    """Where chunks go."""
 
     def write(self, plan: UnitPlan, chunk: Chunk, *, stop: Stop) -> WriteResult:
         """Write one chunk; called from several threads at once. Idempotent.
@@ -155,8 +169,22 @@ class Target(Framing, Protocol):
         :raises TargetBlocked: the engine refuses writes altogether.
         """
 
+
+class Loader(Writer, Protocol):
+    """What copying needs of a target."""
+
+    def prepare(self, plan: UnitPlan) -> None:
+        """Make the unit's index ready for a load; recorded, so that :meth:`finish` undoes it.
+
+        Idempotent. :raises IndexConflict: the name is taken by something that isn't ours.
+        """
+
     def finish(self, plan: UnitPlan) -> None:
         """Give the index its serving settings and make everything visible. Idempotent."""
+
+
+class Target(Loader, Protocol):
+    """A store that documents are written to."""
 
     def summarise(self, plan: UnitPlan) -> Summary:
         """Hourly buckets of everything the unit's index holds, in one request."""
@@ -166,6 +194,11 @@ class Target(Framing, Protocol):
 
     def sample(self, plan: UnitPlan, *, size: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
         """Random documents: (id, source document)."""
+
+    def stored(self, plan: UnitPlan, keys: Sequence[str]) -> Mapping[str, bytes]:
+        """The unit's documents by key, as they were written to the byte where the store keeps them
+        so; those that aren't there are left out. Called from several threads at once.
+        """
 
 
 class Journal(Protocol):
@@ -196,21 +229,25 @@ class Journal(Protocol):
 class CopyLimits:
     """Bounds of one copy.
 
-    :param in_flight: bulks sent at the same time; two or three fill one node.
-    :param chunk_bytes: size of a bulk body.
+    :param in_flight: bulks sent at the same time, at most; three fill one node.
+    :param chunk_bytes: size of a bulk body, at most.
+    :param documents_per_second: of one copying task; ``None``: no limit.
+    :param bytes_per_second: the same in bytes of bulk bodies.
     :param checkpoint_seconds: at most this much copying is read again after a kill.
     :param max_rejected: dead letters per unit before the copy stops.
     :param max_rejected_share: share of rejected documents before the copy stops...
     :param share_after: ...once this many documents were tried.
     """
 
-    in_flight: int = 2
+    in_flight: int = 3
     chunk_bytes: int = 4 << 20
-    checkpoint_seconds: float = 2.0
+    checkpoint_seconds: float = 1.0
     progress_seconds: float = 5.0
     max_rejected: int = 1000
     max_rejected_share: float = 0.5
     share_after: int = 200
+    documents_per_second: float | None = None
+    bytes_per_second: float | None = None
 
     def __post_init__(self) -> None:
         if self.in_flight < 1:

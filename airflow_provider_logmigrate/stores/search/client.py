@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import threading
 from collections.abc import Collection, Mapping
@@ -10,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_logmigrate.core.errors import ConnectionInvalid, TargetRefused
+from airflow_provider_logmigrate.core.backoff import Backoff
+from airflow_provider_logmigrate.core.clock import Stop
+from airflow_provider_logmigrate.core.errors import (
+    ConnectionInvalid,
+    LogMigrateError,
+    TargetRefused,
+    TargetUnavailable,
+)
 from airflow_provider_logmigrate.stores.search.endpoint import Endpoint, Engine
 from airflow_provider_logmigrate.stores.search.faults import (
     Broken,
@@ -18,7 +26,14 @@ from airflow_provider_logmigrate.stores.search.faults import (
     connection_error,
     refusal,
 )
-from airflow_provider_logmigrate.stores.search.wire import JSON, NDJSON, Wire, open_wire
+from airflow_provider_logmigrate.stores.search.wire import (
+    JSON,
+    NDJSON,
+    Parse,
+    Wire,
+    open_wire,
+    parse_exact,
+)
 
 __all__ = [
     "JSON",
@@ -35,6 +50,12 @@ __all__ = [
 
 OLDEST = {Engine.OPENSEARCH: (2, 4), Engine.ELASTICSEARCH: (8, 0)}
 """First version of each engine that is supported; OpenSearch 2.4 brought points in time."""
+
+NOT_NOW = frozenset({429, 503})
+"""Statuses of a request that wasn't carried out and may pass in a moment."""
+
+BACKOFF = Backoff(attempts=5, first=0.5, cap=8.0)
+"""Of requests other than bulks: a quarter of a minute at most, then the task's own retries."""
 
 _NOT_CONCRETE = re.compile(r'^[-_+.]|[*?,<>|"\\/\s:#%]')
 
@@ -87,15 +108,30 @@ class SearchClient:
     """Sends requests; thread-safe; connects lazily, with the first one.
 
     A host without a connection is passed over at once, as nothing was sent; everything else is
-    raised, because only the caller knows whether a repetition is harmless.
+    raised, because only the caller knows whether a repetition is harmless. A refusal for now (429,
+    503) is waited out, bounded: it would cost a whole task's retry otherwise.
 
     :param wire: another transport, for tests of faults that a real server can't be made to show.
+    :param backoff: bounds the waits of one request.
+    :param rng: their jitter.
+    :param stop: ends them.
     """
 
-    def __init__(self, endpoint: Endpoint, *, wire: Wire | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        wire: Wire | None = None,
+        backoff: Backoff = BACKOFF,
+        rng: random.Random | None = None,
+        stop: Stop | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.where = endpoint.label
         self._wire = wire
+        self._backoff = backoff
+        self._rng = rng or random.Random()  # noqa: S311 - jitter
+        self._stop = stop or Stop()
         self._lock = threading.Lock()
         self._info: EngineInfo | None = None
 
@@ -115,27 +151,39 @@ class SearchClient:
         content_type: str = JSON,
         expected: Collection[int] = (),
         where: str = "",
+        retry: bool = True,
+        parse: Parse = parse_exact,
     ) -> Response:
-        """Send one request.
+        """Send one request; again after a while if the engine refuses it for now.
 
         :param target: from :func:`path`.
         :param body: bytes go out untouched, a mapping as JSON.
         :param timeout: seconds, instead of the endpoint's.
         :param expected: error statuses that are an answer to the caller.
         :param where: named in errors beside the hosts; an index, usually.
-        :raises TargetUnavailable: no answer, 429, 408 or 5xx.
+        :param retry: False for bulks, which have retries of their own, and for requests that may
+            not run twice.
+        :param parse: what makes ``data`` of a successful answer's JSON.
+        :raises TargetUnavailable: no answer, 408 or 5xx; 429 or 503 after bounded retries.
         :raises TargetBlocked: a block refuses it.
         :raises TargetRefused: any other error status.
         :raises ConnectionInvalid: login or certificate refused.
+        :raises Interrupted: the client's ``stop`` was set while waiting.
         """
         place = f"{where} at {self.where}" if where else self.where
         payload = body if isinstance(body, bytes) or body is None else _encode(body)
-        status, data = self._send(
-            method, target, params or {}, payload, content_type, timeout, place
-        )
-        if 200 <= status < 300 or status in expected:
-            return Response(status, data)
-        raise refusal(status, data, where=place)
+        delays = self._backoff.delays(self._rng)
+        while True:
+            status, data = self._send(
+                method, target, params or {}, payload, content_type, timeout, place, parse
+            )
+            if 200 <= status < 300 or status in expected:
+                return Response(status, data)
+            error = refusal(status, data, where=place)
+            delay = next(delays, None) if retry and _passes(status, error) else None
+            if delay is None:
+                raise error
+            self._stop.wait(delay, place)
 
     def info(self) -> EngineInfo:
         """What answers, asked once.
@@ -162,11 +210,12 @@ class SearchClient:
         content_type: str,
         timeout: float | None,
         place: str,
+        parse: Parse,
     ) -> tuple[int, Any]:
         wire = self._opened()
         for left in reversed(range(len(self.endpoint.hosts))):
             try:
-                return wire.send(method, target, params, body, content_type, timeout)
+                return wire.send(method, target, params, body, content_type, timeout, parse)
             except Unanswered as fault:
                 if fault.broken is not Broken.NOT_SENT or not left:
                     raise connection_error(fault, where=place) from fault
@@ -211,12 +260,18 @@ class SearchClient:
         return found
 
 
-def connect(endpoint: Endpoint) -> SearchClient:
+def connect(endpoint: Endpoint, *, stop: Stop | None = None) -> SearchClient:
     """A client for the endpoint; nothing is sent yet.
 
+    :param stop: ends waits between retries.
     :raises ConnectionInvalid: the endpoint's hosts aren't usable URLs.
     """
-    return SearchClient(endpoint)
+    return SearchClient(endpoint, stop=stop)
+
+
+def _passes(status: int, error: LogMigrateError) -> bool:
+    """True for a refusal that a short wait may help against; a block isn't one."""
+    return status in NOT_NOW and isinstance(error, TargetUnavailable)
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
+Parse = Callable[[str | bytes], Any]
+"""Makes Python values of an answer's JSON. :raises ValueError: it isn't JSON."""
+
 
 class Wire(Protocol):
     """One request to one of the hosts. Thread-safe."""
@@ -36,8 +40,12 @@ class Wire(Protocol):
         body: bytes | None,
         content_type: str,
         timeout: float | None,
+        parse: Parse,
     ) -> tuple[int, Any]:
-        """Status and parsed answer. :raises Unanswered: there was none, or not a whole one."""
+        """Status and parsed answer; errors are parsed as usual, whatever ``parse`` is.
+
+        :raises Unanswered: there was no answer, or not a whole one.
+        """
 
     def close(self) -> None:
         """Close the connections."""
@@ -54,6 +62,20 @@ def open_wire(endpoint: Endpoint) -> Wire:
 def parse_exact(data: str | bytes) -> Any:
     """JSON with decimals as they were written: a document's 0.1 isn't turned into a double."""
     return json.loads(data, parse_float=Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Json:
+    """What the transports' serializers leave of an answer: its JSON, which the caller parses."""
+
+    text: str | bytes
+
+    def parsed(self, parse: Parse) -> Any:
+        """:raises Unanswered: it isn't JSON."""
+        try:
+            return parse(self.text)
+        except ValueError as error:
+            raise Unanswered(Broken.LOST, "the answer isn't the engine's JSON") from error
 
 
 def _quiet(logger: str, level: int) -> None:
@@ -73,9 +95,9 @@ class _OpenSearchWire:
 
         _quiet("opensearch", logging.ERROR)  # it warns of expected answers, such as 404
 
-        class Exact(serializer.JSONSerializer):
+        class Unparsed(serializer.JSONSerializer):
             def loads(self, s: str) -> Any:
-                return parse_exact(s)
+                return _Json(s)
 
         authorization = endpoint.authorization()
         common: dict[str, Any] = {
@@ -100,7 +122,7 @@ class _OpenSearchWire:
         ]
         self._transport: opensearchpy.Transport = Transport(
             hosts,
-            serializer=Exact(),
+            serializer=Unparsed(),
             max_retries=0,
             retry_on_timeout=True,  # with no retry left it only marks the host as dead
             pool_maxsize=endpoint.connections,
@@ -114,6 +136,7 @@ class _OpenSearchWire:
         body: bytes | None,
         content_type: str,
         timeout: float | None,
+        parse: Parse,
     ) -> tuple[int, Any]:
         from opensearchpy import exceptions
 
@@ -134,7 +157,7 @@ class _OpenSearchWire:
             if not isinstance(error.status_code, int):
                 raise unanswered(error) from error
             return error.status_code, error.info if error.info is not None else error.error
-        return 200, data
+        return 200, data.parsed(parse) if isinstance(data, _Json) else data
 
     def close(self) -> None:
         self._transport.close()
@@ -152,9 +175,9 @@ class _ElasticWire:
 
         _quiet("elastic_transport.transport", logging.WARNING)
 
-        class Exact(JsonSerializer):
+        class Unparsed(JsonSerializer):
             def json_loads(self, data: bytes) -> Any:
-                return parse_exact(data)
+                return _Json(data)
 
             def dumps(self, data: Any) -> bytes:
                 if not isinstance(data, bytes):
@@ -182,7 +205,7 @@ class _ElasticWire:
                 )
                 for host in endpoint.addresses()
             ],
-            serializers={JSON: Exact(), NDJSON: Exact()},
+            serializers={JSON: Unparsed(), NDJSON: Unparsed()},
             max_retries=0,
             retry_on_status=(),
             meta_header=False,
@@ -196,6 +219,7 @@ class _ElasticWire:
         body: bytes | None,
         content_type: str,
         timeout: float | None,
+        parse: Parse,
     ) -> tuple[int, Any]:
         from elastic_transport import SerializationError, TransportError
         from elastic_transport.client_utils import DEFAULT
@@ -212,7 +236,10 @@ class _ElasticWire:
             raise Unanswered(Broken.LOST, "the answer isn't the engine's JSON") from error
         except TransportError as error:
             raise unanswered(error) from error
-        return answer.meta.status, answer.body
+        status, body = answer.meta.status, answer.body
+        if isinstance(body, _Json):
+            body = body.parsed(parse if status < 300 else parse_exact)
+        return status, body
 
     def close(self) -> None:
         self._transport.close()

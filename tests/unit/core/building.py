@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_provider_logmigrate.core.naming import IndexNames
+from airflow_provider_logmigrate.core.layout import Share
+from airflow_provider_logmigrate.core.naming import IndexNames, encode_tenant
 from airflow_provider_logmigrate.core.plan import Estimate, ReadStrategy, UnitPlan
 from airflow_provider_logmigrate.core.ports import ReadRequest, TimeRange
 from airflow_provider_logmigrate.core.unit import UTC, Period, Unit, month_of
@@ -67,18 +68,21 @@ def plan(
     stream: str = "runs",
     body: Mapping[str, Any] | None = None,
     strategy: ReadStrategy = ReadStrategy.KEYSET,
+    shared: bool = False,
 ) -> UnitPlan:
-    """A month of a tenant."""
+    """A month of a tenant, in an index of its own unless ``shared``."""
+    own = NAMES.index(tenant, period.label, version)
     return UnitPlan(
         unit=Unit(stream, tenant, period),
         alias=NAMES.unit_alias(tenant, period.label),
         tenant_alias=NAMES.tenant_alias(tenant),
-        index=NAMES.index(tenant, period.label, version),
+        index=NAMES.shared_index(period.label, version) if shared else own,
         definition=definition,
         strategy=strategy,
         strategy_reason="an index serves it",
         body=body or {"mappings": {}, "settings": {}},
         estimate=estimate,
+        share=Share("tenant_id", tenant, encode_tenant(tenant)) if shared else None,
     )
 
 

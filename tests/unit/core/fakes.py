@@ -227,6 +227,11 @@ class FakeTarget:
     def sample(self, plan: UnitPlan, *, size: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
         return [(key, self.documents[key].content) for key in sorted(self.documents)[:size]]
 
+    def stored(self, plan: UnitPlan, keys: Sequence[str]) -> Mapping[str, bytes]:
+        self.hook("stored")
+        found = {key: self.documents[key].content for key in keys if key in self.documents}
+        return {key: json.dumps(content).encode() for key, content in found.items()}
+
     def contents(self) -> dict[str, dict[str, Any]]:
         """Documents by id, without versions."""
         with self._lock:

@@ -601,6 +601,21 @@ def test_progress_shows_the_unit_and_why_it_is_slow() -> None:
     assert shown.rate > 0
 
 
+def test_the_target_s_words_are_shown_once() -> None:
+    bench = Bench(rows(40))
+    write = bench.target.write
+
+    def pressed(*parts: object, **named: object) -> WriteResult:
+        found = write(*parts, **named)  # type: ignore[arg-type]
+        return replace(found, note="retried once: HTTP 429", refusals=1)
+
+    bench.target.write = pressed  # type: ignore[method-assign]
+    bench.run()
+    note = bench.journal.shown[-1].note
+    assert " of 3 bulks in flight, " in note
+    assert note.count("retried once: HTTP 429") == 1
+
+
 def test_a_repair_does_not_pretend_to_know_how_long_it_takes() -> None:
     bench = Bench(rows(40))
     unit = plan(estimate=Estimate(80, 0, exact=True))

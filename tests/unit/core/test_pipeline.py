@@ -16,8 +16,10 @@ from airflow_provider_logmigrate.core.chunk import Chunk, Chunker
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.copy import copy
 from airflow_provider_logmigrate.core.errors import Interrupted, LedgerUnavailable
+from airflow_provider_logmigrate.core.pace import Pace
 from airflow_provider_logmigrate.core.pipeline import Failed, Pipeline, ReadDone, Written
 from airflow_provider_logmigrate.core.ports import CopyLimits, ReadRequest, WriteResult
+from airflow_provider_logmigrate.core.throttle import Sent
 from tests.unit.core.building import MONTH, FakeClock, by_key, plan, rows, whole
 from tests.unit.core.fakes import FakeJournal, FakeLedger, FakeSource, FakeTarget
 
@@ -79,6 +81,16 @@ class Sink(FakeTarget):
     def write(self, plan: object, chunk: Chunk, *, stop: Stop) -> WriteResult:
         self.on_write(chunk, stop)
         return WriteResult(chunk.count)
+
+
+def pipeline_of(source: FakeSource) -> Pipeline:
+    return Pipeline(
+        source=source,
+        target=FakeTarget(),
+        request=whole(PLAN),
+        in_flight=2,
+        pace=Pace(limits=CopyLimits(in_flight=2), clock=FakeClock()),
+    )
 
 
 def settle(seconds: float, done: Callable[[], bool]) -> None:
@@ -193,7 +205,7 @@ def test_memory_does_not_grow_with_the_rows() -> None:
 def test_a_finding_comes_before_the_result_of_its_chunk() -> None:
     some = by_key(rows(20))
     source = FakeSource({k: type(r)(r.key, r.at, r.text, odd=True) for k, r in some.items()})
-    pipeline = Pipeline(source=source, target=FakeTarget(), request=whole(PLAN), in_flight=2)
+    pipeline = pipeline_of(source)
     pipeline.start()
     order: list[str] = []
     while "done" not in order or order.count("written") < 2:
@@ -212,9 +224,9 @@ def test_a_finding_comes_before_the_result_of_its_chunk() -> None:
 
 def test_ending_twice_and_ending_before_the_start_are_harmless() -> None:
     source = FakeSource(by_key(rows(500)))
-    pipeline = Pipeline(source=source, target=FakeTarget(), request=whole(PLAN), in_flight=2)
+    pipeline = pipeline_of(source)
     pipeline.end("never started")
-    pipeline = Pipeline(source=source, target=FakeTarget(), request=whole(PLAN), in_flight=2)
+    pipeline = pipeline_of(source)
     pipeline.start()
     pipeline.end("early")
     pipeline.end("again")
@@ -250,3 +262,92 @@ def test_a_reader_that_goes_on_after_the_end_is_stopped_at_its_next_chunk() -> N
             stop=Stop(),
         )
     assert len(refused) >= 90
+
+
+def test_pressure_lowers_the_writes_at_the_same_time() -> None:
+    """The first four writes meet; one of them is refused for a while, and from then on few may."""
+    together = threading.Barrier(4, timeout=60)
+    lock = threading.Lock()
+    inside: list[int] = []
+    now = 0
+
+    class Pressed(Sink):
+        def write(self, plan: object, chunk: Chunk, *, stop: Stop) -> WriteResult:
+            nonlocal now
+            with lock:
+                now += 1
+                inside.append(now)
+            if chunk.sequence < 4:
+                together.wait()
+            time.sleep(0.002)
+            with lock:
+                now -= 1
+            return WriteResult(chunk.count, refusals=int(chunk.sequence == 3), note="HTTP 429")
+
+    journal = FakeJournal(FakeLedger())
+    pace = Pace(limits=CopyLimits(in_flight=4), clock=FakeClock())
+    outcome = copy(
+        source=Endless(60, Census()),
+        target=Pressed(),
+        journal=journal,
+        request=whole(PLAN),
+        counters=Counters(),
+        upper=MONTH.end,
+        limits=CopyLimits(in_flight=4),
+        clock=FakeClock(),
+        stop=Stop(),
+        pace=pace,
+    )
+    assert outcome.counters.documents == 60
+    assert max(inside[:4]) == 4
+    assert max(inside[8:]) <= 2
+    assert pace.in_flight() == 2
+    assert "2 of 4 bulks in flight, 4 of 4 MiB each: HTTP 429" in journal.shown[-1].note
+
+
+def test_a_source_is_told_the_size_of_each_chunk_and_asks_before_each_page() -> None:
+    sizes: list[int] = []
+    pages: list[str] = []
+
+    class Asking(FakeSource):
+        def read(
+            self, request: ReadRequest, *, emit: Callable[[Chunk], None], stop: Stop, **_: Any
+        ) -> None:
+            assert request.chunk_bytes is not None
+            assert request.before_page is not None
+            for n in range(3):
+                request.before_page()
+                sizes.append(request.chunk_bytes())
+                body = bytes(sizes[-1])
+                emit(Chunk(n, body, array("Q", [0]), ("k",), Cursor("", str(n))))
+                taken.acquire(timeout=60)
+
+    class TooBig(Sink):
+        def write(self, plan: object, chunk: Chunk, *, stop: Stop) -> WriteResult:
+            return WriteResult(chunk.count, split=True)
+
+    taken = threading.Semaphore(0)
+
+    class Watched(Pace):
+        def before_page(self, stop: Stop, where: str) -> None:
+            pages.append(where)
+
+        def sent(self, sent: Sent, where: str) -> None:
+            super().sent(sent, where)
+            taken.release()
+
+    limits = CopyLimits(in_flight=2, chunk_bytes=1 << 20)
+    copy(
+        source=Asking({}),
+        target=TooBig(),
+        journal=FakeJournal(FakeLedger()),
+        request=whole(PLAN),
+        counters=Counters(),
+        upper=MONTH.end,
+        limits=limits,
+        clock=FakeClock(),
+        stop=Stop(),
+        pace=Watched(limits=limits, clock=FakeClock()),
+    )
+    assert sizes == [1 << 20, 1 << 19, 1 << 18]
+    assert pages == [PLAN.key] * 3

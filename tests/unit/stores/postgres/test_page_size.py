@@ -27,3 +27,16 @@ def test_an_empty_page_teaches_nothing() -> None:
     assert size.rows == 100
     size.observe(rows=10, size=0)
     assert size.rows == 100
+
+
+def test_a_bound_from_outside_holds_for_each_page_anew() -> None:
+    bound: list[int | None] = [100]
+    size = PageSize(first=500, most=20_000, bound=lambda: bound[0])
+    assert size.rows == 100
+    bound[0] = 0
+    assert size.rows == 1
+    bound[0] = None
+    assert size.rows == 500
+    size.observe(rows=500, size=1_000)
+    bound[0] = 50_000
+    assert size.rows == 20_000

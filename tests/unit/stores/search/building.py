@@ -8,8 +8,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow_provider_logmigrate.core.chunk import Chunk, Chunker
+from airflow_provider_logmigrate.core.layout import Layout, share_of
 from airflow_provider_logmigrate.core.naming import IndexNames
-from airflow_provider_logmigrate.core.plan import ReadStrategy, UnitPlan
+from airflow_provider_logmigrate.core.plan import Estimate, ReadStrategy, UnitPlan
 from airflow_provider_logmigrate.core.stream import (
     Column,
     ColumnKind,
@@ -68,19 +69,27 @@ def plan(
     options: IndexOptions | None = None,
     version: int = 1,
     of: StreamShape | None = None,
+    names: IndexNames = NAMES,
+    shared: bool = False,
+    estimate: Estimate | None = None,
 ) -> UnitPlan:
-    """January 2025 of a tenant."""
+    """January 2025 of a tenant, in an index of its own unless ``shared``."""
     unit = Unit("runs", tenant, month_of(START))
     label = unit.period.label
+    own, common = names.index(tenant, label, version), names.shared_index(label, version)
+    layout = Layout.SHARED if shared else Layout.PER_TENANT
+    made_of = of or shape()
     return UnitPlan(
         unit=unit,
-        alias=NAMES.unit_alias(tenant, label),
-        tenant_alias=NAMES.tenant_alias(tenant),
-        index=NAMES.index(tenant, label, version),
+        alias=names.unit_alias(tenant, label),
+        tenant_alias=names.tenant_alias(tenant),
+        index=common if shared else own,
         definition=definition,
         strategy=ReadStrategy.KEYSET,
         strategy_reason="a test",
-        body=index_body(of or shape(), options or IndexOptions(), engine=engine),
+        body=index_body(made_of, options or IndexOptions(), engine=engine, layout=layout),
+        estimate=estimate,
+        share=share_of(made_of, tenant) if shared else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_logmigrate.core.backoff import Backoff
+from airflow_provider_logmigrate.core.chunk import Chunk
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import (
     Interrupted,
@@ -41,6 +42,7 @@ class Scripted:
         body: bytes | None,
         content_type: str,
         timeout: float | None,
+        parse: object,
     ) -> tuple[int, Any]:
         assert body is not None
         lines = body.splitlines()
@@ -194,3 +196,96 @@ def test_an_index_name_that_is_a_pattern_is_never_written_to() -> None:
     with pytest.raises(TargetRefused):
         writer(engine).write("a*", chunk(numbered(1)), Stop())
     assert engine.sent == []
+
+
+TOO_MANY = (429, {"error": {"type": "rejected_execution_exception", "reason": "too much"}})
+
+
+def big(count: int) -> Chunk:
+    """Documents of 10 KB."""
+    return chunk([(f"key-{n:06d}", document(n, inputs="x" * 10_000)) for n in range(count)])
+
+
+def test_a_body_that_is_refused_again_goes_on_in_halves() -> None:
+    """With one bulk in flight and a full back-off it failed, though a smaller one would pass."""
+
+    def small_only(_: int, keys: list[str]) -> tuple[int, Any]:
+        return everything(keys) if len(keys) <= 16 else TOO_MANY
+
+    engine = Scripted(small_only)
+    result = writer(engine).write("i", big(64), Stop())
+    assert result.acknowledged == 64
+    assert [len(keys) for keys in engine.sent] == [64, 64, 32, 16, 16, 16, 16]
+    assert [key for keys in engine.sent[3:] for key in keys] == engine.sent[0]
+    assert (result.refusals, result.split) == (3, True)
+    assert "retried 3 times" in result.note
+    assert "HTTP 429" in result.note
+
+
+def test_documents_refused_one_and_all_are_halved_like_a_body() -> None:
+    def small_only(_: int, keys: list[str]) -> tuple[int, Any]:
+        if len(keys) <= 16:
+            return everything(keys)
+        refused = item(429, "es_rejected_execution_exception")
+        return 200, {"errors": True, "items": [refused] * len(keys)}
+
+    engine = Scripted(small_only)
+    result = writer(engine).write("i", big(32), Stop())
+    assert [len(keys) for keys in engine.sent] == [32, 32, 16, 16]
+    assert (result.acknowledged, result.refusals, result.split) == (32, 2, True)
+
+
+def test_a_target_that_is_down_says_nothing_about_the_size() -> None:
+    def down(call: int, keys: list[str]) -> tuple[int, Any]:
+        if call < 4:
+            raise Unanswered(Broken.LOST, "reset")
+        return everything(keys)
+
+    engine = Scripted(down)
+    result = writer(engine).write("i", big(32), Stop())
+    assert [len(keys) for keys in engine.sent] == [32] * 4
+    assert (result.refusals, result.split) == (3, False)
+
+
+def test_small_bodies_are_not_halved_because_of_load() -> None:
+    engine = Scripted(lambda call, keys: everything(keys) if call > 4 else TOO_MANY)
+    result = writer(engine).write("i", big(6), Stop())
+    assert [len(keys) for keys in engine.sent] == [6] * 5
+    assert not result.split
+
+
+def test_a_body_above_a_proxy_s_limit_is_known_to_have_been_too_big() -> None:
+    def limited(_: int, keys: list[str]) -> tuple[int, Any]:
+        return everything(keys) if len(keys) <= 8 else (413, "Request Entity Too Large")
+
+    engine = Scripted(limited)
+    result = writer(engine).write("i", big(32), Stop())
+    assert (result.acknowledged, result.refusals, result.split) == (32, 0, True)
+    assert [len(keys) for keys in engine.sent] == [32, 16, 8, 8, 8, 8]
+    assert "smaller pieces" in result.note
+
+
+def test_the_engine_s_time_is_measured_without_the_waits() -> None:
+    ticks = iter(range(0, 1000, 10))
+    engine = Scripted(lambda call, keys: everything(keys) if call > 1 else TOO_MANY)
+    endpoint = Endpoint(engine=Engine.OPENSEARCH, hosts=("http://h:9200",))
+    result = BulkWriter(
+        SearchClient(endpoint, wire=engine),
+        rng=random.Random(1),
+        backoff=QUICK,
+        monotonic=lambda: float(next(ticks)),
+    ).write("i", chunk(numbered(1)), Stop())
+    assert result.seconds == 20.0
+
+
+def test_a_chunk_that_moves_on_is_not_given_up() -> None:
+    """One document passes with each attempt: more attempts than the back-off has."""
+
+    def one(_: int, keys: list[str]) -> tuple[int, Any]:
+        refused = item(429, "es_rejected_execution_exception")
+        return 200, {"errors": True, "items": [item(201), *[refused] * (len(keys) - 1)]}
+
+    engine = Scripted(one)
+    result = writer(engine).write("i", chunk(numbered(3 * QUICK.attempts)), Stop())
+    assert result.acknowledged == 3 * QUICK.attempts
+    assert result.refusals == 3 * QUICK.attempts - 1

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
-from airflow_provider_logmigrate.core.errors import ConnectionInvalid, TargetRefused
+from airflow_provider_logmigrate.core.backoff import Backoff
+from airflow_provider_logmigrate.core.clock import Stop
+from airflow_provider_logmigrate.core.errors import (
+    ConnectionInvalid,
+    Interrupted,
+    TargetBlocked,
+    TargetRefused,
+    TargetUnavailable,
+)
 from airflow_provider_logmigrate.stores.search.client import (
     Endpoint,
     Engine,
@@ -133,3 +142,82 @@ def test_supported_engines() -> None:
 def test_other_engines_are_refused(engine: Engine, data: Any, message: str) -> None:
     with pytest.raises(ConnectionInvalid, match=message):
         info_of(engine, data)
+
+
+class Answers:
+    """A wire that answers from a list and counts."""
+
+    def __init__(self, *answers: tuple[int, Any]) -> None:
+        self.answers = list(answers)
+        self.sent = 0
+
+    def send(self, *_: Any) -> tuple[int, Any]:
+        self.sent += 1
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def close(self) -> None:
+        pass
+
+
+QUICK = Backoff(attempts=4, first=0.001, cap=0.002)
+BUSY = (429, {"error": {"type": "rejected_execution_exception", "reason": "too much"}})
+
+
+def through(wire: Answers, *, backoff: Backoff = QUICK, stop: Stop | None = None) -> SearchClient:
+    endpoint = Endpoint(engine=Engine.OPENSEARCH, hosts=("http://h:9200",))
+    return SearchClient(endpoint, wire=wire, backoff=backoff, rng=random.Random(1), stop=stop)
+
+
+@pytest.mark.parametrize("refused", [BUSY, (503, "no cluster manager")])
+def test_a_request_refused_for_now_is_sent_again(refused: tuple[int, Any]) -> None:
+    """One 429 to an index's settings cost the whole task a retry."""
+    wire = Answers(refused, refused, (200, {"acknowledged": True}))
+    assert through(wire).request("PUT", "/i/_settings").data == {"acknowledged": True}
+    assert wire.sent == 3
+
+
+def test_refusals_without_end_are_given_up() -> None:
+    wire = Answers(BUSY)
+    with pytest.raises(TargetUnavailable, match="HTTP 429"):
+        through(wire).request("GET", "/i")
+    assert wire.sent == 1 + QUICK.attempts
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((500, "broken"), TargetUnavailable),
+        ((404, "nothing there"), TargetRefused),
+        ((429, {"error": {"type": "cluster_block_exception", "reason": "disk"}}), TargetBlocked),
+        ((503, {"error": {"type": "too_many_buckets_exception"}}), TargetRefused),
+    ],
+)
+def test_nothing_else_is_sent_again(answer: tuple[int, Any], error: type[Exception]) -> None:
+    wire = Answers(answer)
+    with pytest.raises(error):
+        through(wire).request("GET", "/i")
+    assert wire.sent == 1
+
+
+def test_a_request_that_may_not_run_twice_is_sent_once() -> None:
+    wire = Answers(BUSY)
+    with pytest.raises(TargetUnavailable):
+        through(wire).request("POST", "/_aliases", retry=False)
+    assert wire.sent == 1
+
+
+def test_an_expected_status_is_an_answer_and_not_waited_for() -> None:
+    wire = Answers(BUSY)
+    assert through(wire).request("GET", "/i", expected=(429,)).status == 429
+    assert wire.sent == 1
+
+
+def test_waiting_ends_when_the_task_is_stopped() -> None:
+    stop = Stop()
+    stop.set("SIGTERM")
+    wire = Answers(BUSY)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        through(wire, backoff=Backoff(attempts=3, first=600, cap=600), stop=stop).request(
+            "GET", "/"
+        )
+    assert wire.sent == 1
