@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from airflow_provider_logmigrate.core.checkpoint import Cursor
 
@@ -41,35 +42,20 @@ class Chunk:
     def subset(self, positions: Iterable[int]) -> Chunk:
         """A chunk of some documents only: what a partial retry or a split sends."""
         chosen = list(positions)
-        builder = _Builder()
-        for position in chosen:
-            builder.add(self.document(position), self.keys[position])
-        return builder.build(self.sequence, self.cursor)
+        return _joined(
+            self.sequence,
+            [self.document(position) for position in chosen],
+            [self.keys[position] for position in chosen],
+            self.cursor,
+        )
 
 
-class _Builder:
-    """Collects framed documents until somebody takes them as a chunk."""
-
-    __slots__ = ("_keys", "_offsets", "_parts", "size")
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._keys: list[str] = []
-        self._offsets: array[int] = array("Q")
-        self.size = 0
-
-    def add(self, document: bytes, key: str) -> None:
-        self._offsets.append(self.size)
-        self._parts.append(document)
-        self._keys.append(key)
-        self.size += len(document)
-
-    @property
-    def count(self) -> int:
-        return len(self._keys)
-
-    def build(self, sequence: int, cursor: Cursor | None) -> Chunk:
-        return Chunk(sequence, b"".join(self._parts), self._offsets, tuple(self._keys), cursor)
+def _joined(
+    sequence: int, documents: Sequence[bytes], keys: Sequence[str], cursor: Cursor | None
+) -> Chunk:
+    starts = accumulate(map(len, documents[:-1]), initial=0)
+    offsets = array("Q", starts if documents else ())
+    return Chunk(sequence, b"".join(documents), offsets, tuple(keys), cursor)
 
 
 class Chunker:
@@ -79,33 +65,51 @@ class Chunker:
     documents are joined, whatever the rows' sizes.
 
     :param emit: receives each chunk in order; may block (back-pressure).
-    :param max_bytes: size at which a chunk is closed; one document may exceed it.
+    :param max_bytes: size at which a chunk is closed; one document may exceed it. A function is
+        asked anew when a chunk is begun, so that the size can follow the target's pressure.
     :param max_count: most documents in one chunk.
     """
 
-    __slots__ = ("_builder", "_emit", "_max_bytes", "_max_count", "_sequence", "rows")
+    __slots__ = (
+        *("_ask", "_documents", "_emit", "_emitted", "_keys", "_max_bytes", "_max_count"),
+        *("_sequence", "_size"),
+    )
 
     def __init__(
-        self, emit: Callable[[Chunk], None], *, max_bytes: int, max_count: int = 20_000
+        self,
+        emit: Callable[[Chunk], None],
+        *,
+        max_bytes: int | Callable[[], int],
+        max_count: int = 20_000,
     ) -> None:
         self._emit = emit
-        self._max_bytes = max_bytes
+        self._ask: Callable[[], int] = max_bytes if callable(max_bytes) else lambda: max_bytes
         self._max_count = max_count
-        self._builder = _Builder()
-        self._sequence = 0
-        self.rows = 0
+        self._sequence = self._emitted = 0
+        self._documents: list[bytes] = []
+        self._keys: list[str] = []
+        self._size = 0
+        self._max_bytes = self._ask()
+
+    @property
+    def rows(self) -> int:
+        """Documents taken so far."""
+        return self._emitted + len(self._keys)
 
     def add(self, document: bytes, key: str) -> bool:
         """Take one framed document; True when the chunk is full and wants :meth:`cut`."""
-        self._builder.add(document, key)
-        self.rows += 1
-        return self._builder.size >= self._max_bytes or self._builder.count >= self._max_count
+        self._documents.append(document)
+        self._keys.append(key)
+        self._size += len(document)
+        return self._size >= self._max_bytes or len(self._keys) >= self._max_count
 
     def cut(self, cursor: Cursor | None) -> None:
         """Emit what is collected, if anything, with the cursor behind its last row."""
-        if not self._builder.count:
+        if not self._keys:
             return
-        chunk = self._builder.build(self._sequence, cursor)
-        self._builder = _Builder()
+        chunk = _joined(self._sequence, self._documents, self._keys, cursor)
         self._sequence += 1
+        self._emitted += chunk.count
+        self._documents, self._keys, self._size = [], [], 0  # let go before a wait for room
         self._emit(chunk)
+        self._max_bytes = self._ask()  # behind that wait: the newest limit counts

@@ -93,7 +93,10 @@ def table_facts(connection: PgConnection, table: str) -> TableFacts | None:
                 next_step="let the connection's user own the table, or give it BYPASSRLS",
             )
         cursor.execute(
-            "SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull FROM pg_attribute a"
+            # PostgreSQL 18 knows NOT NULL constraints that older rows may break.
+            "SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull AND NOT EXISTS"
+            " (SELECT 1 FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n'"
+            " AND a.attnum = ANY(k.conkey) AND NOT k.convalidated) FROM pg_attribute a"
             " WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             (oid,),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from psycopg2 import sql
@@ -46,6 +46,8 @@ class Reader:
         self._renderer = renderer
         self._page_rows = page_rows
         self._stop = stop
+        self._spare: Callable[[], None] | None = None
+        self._bound: Callable[[], int | None] | None = None
 
     def read(self, request: ReadRequest) -> None:
         """Read every range; the cursor belongs to the first range that isn't behind it.
@@ -53,6 +55,8 @@ class Reader:
         A cursor of a strategy that positions differently is left aside: the range is read anew.
         """
         strategy, unit, after = request.plan.strategy, request.plan.unit, request.after
+        self._spare = request.before_page
+        self._bound = request.page_rows
         self._rows.tenant(unit.tenant)  # a tenant that can't be is told before anything is read
         settings = PAGE_PLAN if strategy is ReadStrategy.KEYSET else None
         with self._sessions.session(settings, stop=self._stop) as session:
@@ -68,10 +72,10 @@ class Reader:
     def _by_keyset(
         self, session: Session, unit: Unit, part: TimeRange, after: Cursor | None
     ) -> None:
-        size = PageSize(first=FIRST_PAGE_ROWS, most=self._page_rows)
+        size = PageSize(first=FIRST_PAGE_ROWS, most=self._page_rows, bound=self._bound)
         position = after
         while True:
-            self._stop.check(unit.key)
+            self._before_page(unit.key)
             rows, bytes_ = self._renderer.rows_seen, self._renderer.bytes_seen
             limit = size.rows
             page = partial(
@@ -102,8 +106,7 @@ class Reader:
         if got < limit:
             position = self._renderer.last if got else after
             condition = row_condition(self._rows, unit.tenant, part, position)
-            fields = copied_fields(self._rows)
-            query = page_query(self._rows, condition, fields=fields, limit=limit - got)
+            query = page_query(self._rows, condition, limit=limit - got)
             self._copy(connection, query, whole_rows=True)
 
     def _by_key(
@@ -115,14 +118,15 @@ class Reader:
         *,
         extra: sql.Composable = _ANY,
     ) -> None:
-        size = PageSize(first=FIRST_PAGE_ROWS, most=ROWS_PER_KEY_PAGE)
+        size = PageSize(first=FIRST_PAGE_ROWS, most=ROWS_PER_KEY_PAGE, bound=self._bound)
         position = after
         while True:
+            self._before_page(unit.key)
             listed = session.run(
                 partial(self._list_keys, unit=unit, part=part, position=position, extra=extra)
             )
             for page in _batches(listed, size):
-                self._stop.check(unit.key)
+                self._before_page(unit.key)
                 bytes_ = self._renderer.bytes_seen
                 self._copy_keys(session, unit, part, [key for _, key in page])
                 size.observe(rows=len(page), size=self._renderer.bytes_seen - bytes_)
@@ -144,7 +148,7 @@ class Reader:
         ).format(
             at=self._rows.event_time,
             key=self._rows.key,
-            table=self._rows.table,
+            table=self._rows.with_parent,
             condition=row_condition(self._rows, unit.tenant, part, position),
             extra=extra,
             order=self._rows.order,
@@ -164,19 +168,18 @@ class Reader:
             broke_off = self._renderer.rows_seen > start
             left = keys[keys.index(self._renderer.last_key) + 1 :] if broke_off else keys
             # Sorted before the fields are made: the sort holds pointers to large values then.
-            query = sql.SQL(
-                "SELECT {fields} FROM (SELECT w.* FROM {table}"
+            chosen = sql.SQL(
+                "(SELECT w.* FROM {table}"
                 " JOIN unnest({keys}::{type}[]) WITH ORDINALITY AS k(key, n) ON {key} = k.key"
-                " WHERE {condition} ORDER BY k.n OFFSET 0) AS w"
+                " WHERE {condition} ORDER BY k.n OFFSET 0) AS w OFFSET 0"
             ).format(
-                fields=copied_fields(self._rows),
-                table=self._rows.table,
+                table=self._rows.with_parent,
                 keys=sql.Literal(left),
                 type=sql.SQL(self._rows.key_type),
                 key=self._rows.key,
                 condition=row_condition(self._rows, unit.tenant, part, None),
             )
-            self._copy(connection, query, whole_rows=True)
+            self._copy(connection, copied(self._rows, chosen), whole_rows=True)
 
         session.run(page, progress=self._rows_seen)
 
@@ -189,7 +192,7 @@ class Reader:
         condition = row_condition(self._rows, unit.tenant, part, None)
         orphans_after = _marked(after, _ORPHANS)
         if orphans_after is None:
-            size = PageSize(first=FIRST_PARENTS, most=PARENTS_PER_BATCH)
+            size = PageSize(first=FIRST_PARENTS, most=PARENTS_PER_BATCH, bound=self._bound)
             listed = parents(
                 *(session, self._rows, parent),
                 tenant=unit.tenant,
@@ -197,14 +200,14 @@ class Reader:
                 after=_marked(after, _PARENTS),
             )
             for batch in _batches(listed, size):
-                self._stop.check(unit.key)
+                self._before_page(unit.key)
                 bytes_ = self._renderer.bytes_seen
-                query = sql.SQL("SELECT {} FROM {} WHERE {} AND {}").format(
-                    copied_fields(self._rows),
-                    self._rows.table,
+                chosen = sql.SQL("{} WHERE {} AND {} OFFSET 0").format(
+                    self._rows.with_parent,
                     children(self._rows, parent, [key for _, key in batch]),
                     condition,
                 )
+                query = copied(self._rows, chosen)
                 # A broken batch is read again from its start: documents are idempotent.
                 session.run(partial(self._copy, query=query, whole_rows=False))
                 at, key = batch[-1]
@@ -212,6 +215,11 @@ class Reader:
                 size.observe(rows=len(batch), size=self._renderer.bytes_seen - bytes_)
         self._renderer.cursor_prefix = _ORPHANS
         self._by_key(session, unit, part, orphans_after, extra=without_parent(parent))
+
+    def _before_page(self, where: str) -> None:
+        self._stop.check(where)
+        if self._spare is not None:
+            self._spare()
 
     def _rows_seen(self) -> int:
         return self._renderer.rows_seen
@@ -255,8 +263,8 @@ def _batches(listed: Iterable[tuple[str, str]], size: PageSize) -> Iterator[list
 def row_condition(
     rows: RowSql, tenant: str, part: TimeRange, position: Cursor | None
 ) -> sql.Composable:
-    """Settled rows of a tenant in a range, behind a position."""
-    parts = [rows.within(tenant, part.start, part.end), rows.settled]
+    """Settled rows of a tenant in a range, behind a position: for rows of ``with_parent``."""
+    parts = [rows.within(tenant, part.start, part.end), rows.settled_beside_parent]
     if position is not None:
         parts.append(rows.after(position.event_time, position.key))
     return sql.SQL(" AND ").join(parts)
@@ -271,10 +279,21 @@ def copied_fields(rows: RowSql) -> sql.Composable:
     return sql.SQL(", ").join(fields)
 
 
-def page_query(
-    rows: RowSql, condition: sql.Composable, *, fields: sql.Composable, limit: int
-) -> sql.Composable:
-    """One keyset page."""
-    return sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {}").format(
-        fields, rows.table, condition, rows.order, sql.Literal(limit)
+def copied(rows: RowSql, chosen: sql.Composable) -> sql.Composable:
+    """What a row carries, for each chosen row.
+
+    :param chosen: what follows FROM; it must end in a LIMIT or an OFFSET.
+    """
+    return sql.SQL("SELECT {} FROM (SELECT {} FROM {}) AS w").format(
+        copied_fields(rows), rows.unpacked, chosen
     )
+
+
+def page_query(rows: RowSql, condition: sql.Composable, *, limit: int) -> sql.Composable:
+    """One keyset page."""
+    chosen = sql.SQL("{} WHERE {} ORDER BY {} LIMIT {}").format(
+        rows.with_parent, condition, rows.order, sql.Literal(limit)
+    )
+    # The order again, since a subquery's ends at its parentheses; the planner sees it and sorts
+    # nothing.
+    return sql.SQL("{} ORDER BY {}").format(copied(rows, chosen), rows.order)

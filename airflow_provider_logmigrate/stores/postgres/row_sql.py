@@ -18,17 +18,18 @@ from airflow_provider_logmigrate.core.stream import (
     ColumnKind,
     JsonMode,
     SettledBy,
+    SettledRule,
     SettledWithParent,
     StreamShape,
 )
+from airflow_provider_logmigrate.stores.postgres import fingerprint_sql, settled_sql
 from airflow_provider_logmigrate.stores.postgres.catalog import identifier
 
-_GROUP = 90
-"""A PostgreSQL function takes at most 100 arguments; grouping doesn't change the joined text."""
 _UNBOUNDED = {"character": "bpchar", "bit": "bit varying"}
 """Types whose bare name means a length of 1 in a cast: ``'abc'::character`` is ``'a'``."""
 _INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _NATIVE_JSON = frozenset({"json", "jsonb"})
+_TEXTS = frozenset({"text", "character varying"})
 
 
 def col(name: str) -> sql.Composable:
@@ -62,8 +63,17 @@ class RowSql:
         """True if the raw value needs only quotes around it: a UUID that can't be NULL."""
         return column.kind is ColumnKind.UUID and column.name in self._not_null
 
+    def is_raw_text(self, column: Column) -> bool:
+        """True if the value comes as it is and becomes a JSON string here.
+
+        That costs half as much here as in the server, which has other work.
+        """
+        if column.kind is ColumnKind.JSON:
+            return column.json_mode is JsonMode.TEXT
+        return column.source_type in _TEXTS
+
     def value(self, column: Column) -> sql.Composable:
-        """The column as a JSON value's text (a plain UUID without its quotes).
+        """The column as a JSON value's text (a plain UUID without its quotes, a raw text bare).
 
         Special values (NaN, infinity, far years) come out as JSON strings, so nothing is changed
         or lost; the engine keeps them in ``_source`` and leaves them out of the index.
@@ -72,11 +82,9 @@ class RowSql:
         if self.is_plain(column) or column.kind is ColumnKind.INTEGER:
             return name
         if column.kind is ColumnKind.JSON:
-            if column.json_mode is not JsonMode.TEXT:
-                return sql.SQL("{}::text").format(name)
-            if column.source_type in _NATIVE_JSON:
-                return sql.SQL("to_json({}::text)").format(name)
-            return sql.SQL("to_json({})").format(name)
+            return name if column.source_type in _TEXTS else sql.SQL("{}::text").format(name)
+        if self.is_raw_text(column):
+            return name
         if column.kind is ColumnKind.TIMESTAMP:
             return sql.SQL("to_json({}::timestamptz)").format(name)
         if column.kind is ColumnKind.OTHER:
@@ -94,61 +102,56 @@ class RowSql:
 
     @property
     def fingerprint(self) -> sql.Composable:
-        """md5 (hex) over a text of all columns that no two different rows share.
-
-        Values are joined by 0x1f, NULL is 0x1e; a free text might hold these bytes, so the lengths
-        of all free texts follow, which makes the text injective. ``octet_length`` reads the
-        length without fetching large values.
-        """
-        values = [
-            sql.SQL("coalesce({}::text, E'\\x1e')").format(col(column.name))
-            for column in self.shape.columns
-        ]
-        lengths = [
-            sql.SQL("coalesce(octet_length({}::text), -1)").format(col(column.name))
-            if column.source_type in _NATIVE_JSON
-            or column.source_type == "character"  # octet_length counts the filling blanks
-            or column.kind is ColumnKind.OTHER
-            else sql.SQL("coalesce(octet_length({}), -1)").format(col(column.name))
-            for column in self.shape.columns
-            if column.variable
-        ]
-        parts = [*values, *lengths]
-        groups = [
-            sql.SQL("concat_ws(E'\\x1f', {})").format(sql.SQL(", ").join(parts[at : at + _GROUP]))
-            for at in range(0, len(parts), _GROUP)
-        ]
-        return sql.SQL("md5(concat_ws(E'\\x1f', {}))").format(sql.SQL(", ").join(groups))
+        """See :func:`fingerprint_sql.fingerprint`."""
+        return fingerprint_sql.fingerprint(self.shape, self._not_null)
 
     @property
     def settled(self) -> sql.Composable:
-        """True for a row that will not change any more; never NULL."""
-        rule = self.stream.settled
-        if rule is None:
-            return sql.SQL("true")
+        """True for a row of ``table`` that will not change any more; never NULL."""
+        return settled_sql.settled(self.stream.settled)
+
+    @property
+    def with_parent(self) -> sql.Composable:
+        """``table`` for statements that use :attr:`settled_beside_parent`."""
+        return settled_sql.with_parent(self.table, self.stream.settled)
+
+    @property
+    def settled_beside_parent(self) -> sql.Composable:
+        """The same as :attr:`settled` for rows of :attr:`with_parent`, at half the cost."""
+        return settled_sql.settled_beside_parent(self.stream.settled)
+
+    @property
+    def unpacked(self) -> sql.Composable:
+        """All columns for a subquery ``w`` in which large values are unpacked.
+
+        Value and fingerprint both need a large value's text: above such a subquery it was
+        decompressed and fetched, or printed if it isn't a text, once instead of twice or more. The
+        subquery needs a LIMIT or an OFFSET, else the planner pulls these expressions up to where
+        they are used.
+        """
+        return sql.SQL(", ").join(self._unpacked(column) for column in self.shape.columns)
+
+    def _unpacked(self, column: Column) -> sql.Composable:
+        name = col(column.name)
+        if column.name in self._compared:
+            return name
+        alias = sql.Identifier(column.name)
+        if column.source_type == "text":
+            return sql.SQL("({} || '') AS {}").format(name, alias)
+        if column.source_type in _NATIVE_JSON or column.kind is ColumnKind.OTHER:
+            return sql.SQL("{}::text AS {}").format(name, alias)
+        return name
+
+    @property
+    def _compared(self) -> frozenset[str]:
+        """Columns that stay as they are: rules and orders compare them in their own type."""
+        rule: SettledRule = self.stream.settled
+        names = {self.stream.key, self.stream.event_time, self.stream.tenant_column}
         if isinstance(rule, SettledBy):
-            return self._settled_by("w", rule)
-        return self._settled_with_parent(rule)
-
-    def _settled_by(self, alias: str, rule: SettledBy) -> sql.Composable:
-        return sql.SQL("coalesce({} IN ({}), false)").format(
-            sql.Identifier(alias, rule.column),
-            sql.SQL(", ").join(sql.Literal(value) for value in rule.values),
-        )
-
-    def _settled_with_parent(self, rule: SettledWithParent) -> sql.Composable:
-        # A scalar subquery, not a join: it stays a primary key lookup whatever the planner thinks.
-        own = self._settled_by("w", rule.own) if rule.own else sql.SQL("true")
-        return sql.SQL(
-            "CASE WHEN {fk} IS NULL THEN {own} ELSE"
-            " coalesce((SELECT {settled} FROM {parent} AS p WHERE {key} = {fk}), true) END"
-        ).format(
-            fk=col(rule.foreign_key),
-            own=own,
-            settled=self._settled_by("p", rule.parent),
-            parent=identifier(rule.parent_table),
-            key=sql.Identifier("p", rule.parent_key),
-        )
+            names.add(rule.column)
+        elif isinstance(rule, SettledWithParent):
+            names |= {rule.foreign_key} | ({rule.own.column} if rule.own else set())
+        return frozenset(names)
 
     @property
     def offloaded(self) -> sql.Composable | None:
@@ -157,9 +160,11 @@ class RowSql:
         if link is None:
             return None
         return sql.SQL(
-            "(SELECT json_agg(json_build_array(o.{column}, f.{key}))"
+            # Most installations have no such content: then one look serves all rows.
+            "CASE WHEN (SELECT EXISTS (SELECT 1 FROM {links})) THEN"
+            " (SELECT json_agg(json_build_array(o.{column}, f.{key}))"
             " FROM {links} AS o LEFT JOIN {files} AS f ON f.{file_id} = o.{link_file}"
-            " WHERE o.{link_row} = {row})"
+            " WHERE o.{link_row} = {row}) END"
         ).format(
             column=sql.Identifier(link.link_column),
             key=sql.Identifier(link.file_key),
@@ -192,7 +197,7 @@ class RowSql:
             raise TenantInvalid(
                 "the tenant holds a character that PostgreSQL can't store", where=repr(tenant)
             )
-        if column.kind is ColumnKind.UUID and not _is_uuid(tenant):
+        if not self.may_be_tenant(tenant):
             raise TenantInvalid(
                 f"column {column.name} of {self.stream.table} holds UUIDs, the tenant isn't one",
                 where=tenant,
@@ -200,6 +205,21 @@ class RowSql:
         return sql.SQL("{} = {}::{}").format(
             col(column.name), sql.Literal(tenant), sql.SQL(cast_type(column))
         )
+
+    def may_be_tenant(self, tenant: str) -> bool:
+        """False if the tenant column can't hold such a value."""
+        column = self.shape.column(self.stream.tenant_column)
+        return _storable(tenant) and (column.kind is not ColumnKind.UUID or _is_uuid(tenant))
+
+    @property
+    def tenant_column(self) -> sql.Composable:
+        """The tenant column, qualified."""
+        return col(self.stream.tenant_column)
+
+    def tenant_array(self, tenants: Sequence[str]) -> sql.Composable:
+        """Tenants as an array of the column's type."""
+        column = self.shape.column(self.stream.tenant_column)
+        return sql.SQL("{}::{}[]").format(sql.Literal(list(tenants)), sql.SQL(cast_type(column)))
 
     def within(self, tenant: str, start: datetime, end: datetime) -> sql.Composable:
         """Tenant and half-open range of event time."""

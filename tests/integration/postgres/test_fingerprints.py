@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg2
+import pytest
 
 from airflow_provider_logmigrate.core.fingerprint import Bucket
-from airflow_provider_logmigrate.core.stream import StreamShape
+from airflow_provider_logmigrate.core.stream import ColumnKind, StreamShape
 from airflow_provider_logmigrate.core.unit import Period
+from airflow_provider_logmigrate.stores.postgres.preflight import Preflight
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
 from airflow_provider_logmigrate.streams import dify as dify_pack
 from tests.integration.postgres.conftest import SampleDatabase
@@ -149,6 +151,91 @@ def test_every_change_of_every_column_changes_the_fingerprint(database: str) -> 
         seen.add(changed)
         execute(database, f'UPDATE events SET "{name}" = {old}')
     assert prints(database)["1"] == before
+
+
+def defined(shape: StreamShape) -> str:
+    """The fingerprint as it is defined, spelled out; stored documents have its values."""
+    values = [f"""coalesce(w."{c.name}"::text, E'\\x1e')""" for c in shape.columns]
+    lengths = []
+    for column in shape.columns:
+        if column.variable:
+            by_cast = column.kind is ColumnKind.OTHER or column.source_type in (
+                *("json", "jsonb", "character"),
+            )
+            name = f'w."{column.name}"' + ("::text" if by_cast else "")
+            lengths.append(f"coalesce(octet_length({name}), -1)")
+    parts = [*values, *lengths]
+    groups = [", ".join(parts[at : at + 50]) for at in range(0, len(parts), 50)]
+    joined = ", ".join(f"concat_ws(E'\\x1f', {group})" for group in groups)
+    return f"md5(concat_ws(E'\\x1f', {joined}))"
+
+
+def assert_as_defined(dsn: str, found: Preflight) -> None:
+    """Every row's expression gives what the definition gives."""
+    rows = RowSql(found.shape, not_null=found.facts.not_null)
+    connection = psycopg2.connect(dsn)
+    with connection, connection.cursor() as cursor:
+        expression = rows.fingerprint.as_string(connection)
+        cursor.execute(
+            f"SELECT count(*), count(*) FILTER (WHERE {expression} = {defined(found.shape)})"
+            f" FROM {rows.stream.table} AS w"
+        )
+        counted = cursor.fetchone()
+    connection.close()
+    assert counted is not None
+    assert counted[0] == counted[1] > 0
+
+
+@pytest.mark.parametrize("constraint", ["", "NOT NULL"])
+def test_the_value_is_the_defined_one_whatever_the_expression(
+    database: str, constraint: str
+) -> None:
+    execute(database, "CREATE TYPE mood AS ENUM ('calm', 'angry')")
+    _typed_table(database, "events", ("id", "tenant", "at", *TYPED))
+    names = [name for name, (_, _, new) in TYPED.items() if not (constraint and new == "NULL")]
+    execute(
+        database,
+        "INSERT INTO events SELECT 2, 't', '2025-01-05', "
+        + ", ".join(f"{new if name in names else old}" for name, (_, old, new) in TYPED.items()),
+    )
+    if constraint:
+        execute(
+            database,
+            *(f'ALTER TABLE events ALTER COLUMN "{name}" SET NOT NULL' for name in TYPED),
+        )
+    else:
+        execute(database, "INSERT INTO events (id, tenant, at) VALUES (3, 't', '2025-01-05')")
+    found = Rig(database, own_stream()).found["events"]
+    assert (set(TYPED) <= found.facts.not_null) == bool(constraint)
+    assert_as_defined(database, found)
+    assert len(set(prints(database).values())) == (2 if constraint else 3)
+
+
+def test_the_value_is_the_defined_one_for_every_row_of_the_pack(dify: SampleDatabase) -> None:
+    for found in Rig(dify.dsn, *dify_pack.streams()).found.values():
+        assert_as_defined(dify.dsn, found)
+
+
+def test_a_promise_of_not_null_that_old_rows_break_is_not_believed(database: str) -> None:
+    execute(
+        database,
+        "CREATE TABLE events (id int PRIMARY KEY, tenant text, at timestamp, u uuid, x text)",
+        "INSERT INTO events VALUES (1, 't', '2025-01-05', NULL, NULL)",
+        "ALTER TABLE events ADD CONSTRAINT u_there NOT NULL u NOT VALID",
+        "ALTER TABLE events ADD CONSTRAINT x_there NOT NULL x NOT VALID",
+    )
+    rig = Rig(database, own_stream())
+    assert rig.found["events"].facts.not_null == {"id"}
+    assert_as_defined(database, rig.found["events"])
+    (document,) = rig.read(rig.plan("events", "t")).documents
+    assert (document.source["u"], document.source["x"]) == (None, None)
+    execute(
+        database,
+        "UPDATE events SET u = '00000000-0000-0000-0000-000000000001', x = ''",
+        "ALTER TABLE events VALIDATE CONSTRAINT u_there",
+        "ALTER TABLE events VALIDATE CONSTRAINT x_there",
+    )
+    assert Rig(database, own_stream()).found["events"].facts.not_null == {"id", "u", "x"}
 
 
 def test_the_order_of_columns_in_the_table_does_not_matter(database: str) -> None:

@@ -90,3 +90,19 @@ def test_a_subset_holds_exactly_the_chosen_documents(positions: list[int]) -> No
     assert part.body == b"".join(whole.document(n) for n in positions)
     assert (part.sequence, part.cursor) == (whole.sequence, whole.cursor)
     assert part.subset(range(part.count)) == part
+
+
+def test_a_limit_that_changes_counts_from_the_next_chunk_on() -> None:
+    limit = 3
+    chunks: list[Chunk] = []
+
+    def emit(chunk: Chunk) -> None:
+        nonlocal limit
+        chunks.append(chunk)
+        limit = {0: 6, 1: 2}.get(chunk.sequence, limit)
+
+    chunker = Chunker(emit, max_bytes=lambda: limit)
+    for n in range(14):
+        if chunker.add(b"x", f"k{n}"):
+            chunker.cut(END)
+    assert [chunk.count for chunk in chunks] == [3, 6, 2, 2]

@@ -1,0 +1,69 @@
+"""Two things at once: both results, every error, no thread left behind."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from airflow_provider_logmigrate.core.together import both
+
+PATIENCE = 60.0
+
+
+def fail(text: str) -> None:
+    raise OSError(text)
+
+
+def test_both_run_at_the_same_time() -> None:
+    meeting = threading.Barrier(2, timeout=PATIENCE)
+
+    def meet(result: str) -> str:
+        meeting.wait()  # passes only when the other one is there, too
+        return result
+
+    assert both(lambda: meet("a"), lambda: meet("b")) == ("a", "b")
+
+
+def test_the_error_of_either_is_raised_when_the_other_has_ended() -> None:
+    ended: list[str] = []
+    with pytest.raises(OSError, match="left"):
+        both(lambda: fail("left"), lambda: ended.append("right"))
+    with pytest.raises(OSError, match="right"):
+        both(lambda: ended.append("left"), lambda: fail("right"))
+    assert ended == ["right", "left"]
+
+
+@pytest.mark.parametrize("slow", ["first", "second"])
+def test_of_two_errors_the_first_ones_is_raised_and_the_other_logged(
+    slow: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = threading.Event()
+
+    def first() -> None:
+        if slow == "first":
+            assert failing.wait(PATIENCE)
+        failing.set()
+        fail("left")
+
+    def second() -> None:
+        if slow == "second":
+            assert failing.wait(PATIENCE)
+        failing.set()
+        fail("right")
+
+    with (
+        caplog.at_level(logging.ERROR, logger="airflow_provider_logmigrate"),
+        pytest.raises(OSError, match="left"),
+    ):
+        both(first, second)
+    assert [record.getMessage() for record in caplog.records] == ["At the same time: right"]
+
+
+def test_no_thread_is_left() -> None:
+    before = set(threading.enumerate())
+    both(lambda: None, lambda: None)
+    with pytest.raises(OSError, match="left"):
+        both(lambda: fail("left"), lambda: None)
+    assert set(threading.enumerate()) <= before
