@@ -66,6 +66,15 @@ def dag_id(migration: str, tenant: str) -> str:
     return f"logmigrate_{migration}_{encode_tenant(tenant)}"
 
 
+def migration_dag_id(migration: str, role: str) -> str:
+    """``logmigrate_<migration>.<role>``: a DAG for all tenants of a migration.
+
+    Tenants' DAGs never have such an id: neither a migration's name nor an encoded tenant holds
+    ``.``.
+    """
+    return f"logmigrate_{migration}.{role}"
+
+
 @dataclass(frozen=True, slots=True)
 class IndexNames:
     """Aliases that readers use and versioned concrete names behind them, for one stream.
@@ -98,3 +107,15 @@ class IndexNames:
     def index(self, tenant: str, label: str, version: int) -> str:
         """Concrete index: the unit's alias plus ``-v<version>``."""
         return f"{self.unit_alias(tenant, label)}-v{version}"
+
+    def shared_base(self, label: str) -> str:
+        """A shared index without its version: ``dify-workflow-runs-2025.01``.
+
+        No tenant has such a name: its aliases and indices go on with the encoded tenant, which
+        holds no ``.``, and a tenant called ``2025`` gives ``dify-workflow-runs-2025-2025.01``.
+        """
+        return f"{self.prefix}-{self.slug}-{label.replace('-', '.')}"
+
+    def shared_index(self, label: str, version: int) -> str:
+        """Concrete index of all tenants: ``dify-workflow-runs-2025.01-v1``."""
+        return f"{self.shared_base(label)}-v{version}"

@@ -10,9 +10,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from airflow_provider_logmigrate.core.layout import ShardNeeds, Share
 from airflow_provider_logmigrate.core.unit import Unit
 
 
@@ -25,6 +27,9 @@ class ReadStrategy(str, Enum):
     """Rows by their parents' keys, batch by batch."""
     BY_KEY = "by_key"
     """One scan lists keys, pages follow by primary key: for tables without a usable index."""
+    SWEEP = "sweep"
+    """One pass over the table for all tenants at once, by a DAG of its own. A unit by itself is
+    only ever repaired, key by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +38,31 @@ class Estimate:
 
     :param exact: counted, not estimated.
     :param held_back: rows that aren't settled yet.
+    :param newest: event time of the youngest row; ``None``: not asked.
     """
 
     rows: int
     bytes: int
     exact: bool
     held_back: int = 0
+    newest: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values for the ledger."""
+        return {
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "exact": self.exact,
+            "held_back": self.held_back,
+            "newest": self.newest.isoformat() if self.newest else None,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Estimate:
+        """Inverse of :meth:`to_json`."""
+        newest = record.get("newest")
+        moment = datetime.fromisoformat(newest) if newest else None
+        return cls(**{**record, "newest": moment})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +72,8 @@ class UnitPlan:
     :param definition: hash of the stream's definition, columns, mapping and settings: a
         checkpoint or index made from another definition isn't continued.
     :param body: mapping and settings the index is created with (canonical JSON object).
+    :param share: the tenant's part of an index that belongs to all tenants; ``None``: the index is
+        the unit's own.
     """
 
     unit: Unit
@@ -59,15 +85,27 @@ class UnitPlan:
     strategy_reason: str
     body: Mapping[str, Any] = field(default_factory=dict)
     estimate: Estimate | None = None
+    share: Share | None = None
 
     @property
     def key(self) -> str:
         """The unit's key."""
         return self.unit.key
 
+    @property
+    def routing(self) -> str | None:
+        """Routing of every write and of reads by id; ``None``: the engine's own, by id."""
+        return self.share.routing if self.share else None
+
+    @property
+    def owner(self) -> str:
+        """Whose index it is: the unit's key, with ``*`` for the tenant if it is everybody's."""
+        return self.key if self.share is None else shared_owner(self.unit)
+
     def material(self) -> dict[str, Any]:
         """What the plan's hash covers."""
-        return {
+        shared = {"share": self.share.to_json()} if self.share else {}
+        return shared | {
             "unit": self.unit.key,
             "alias": self.alias,
             "tenant_alias": self.tenant_alias,
@@ -78,18 +116,10 @@ class UnitPlan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values for the ledger."""
-        estimate = self.estimate
         return self.material() | {
             "strategy_reason": self.strategy_reason,
             "body": dict(self.body),
-            "estimate": None
-            if estimate is None
-            else {
-                "rows": estimate.rows,
-                "bytes": estimate.bytes,
-                "exact": estimate.exact,
-                "held_back": estimate.held_back,
-            },
+            "estimate": self.estimate.to_json() if self.estimate else None,
         }
 
     @classmethod
@@ -104,8 +134,14 @@ class UnitPlan:
             strategy=ReadStrategy(record["strategy"]),
             strategy_reason=record["strategy_reason"],
             body=record["body"],
-            estimate=Estimate(**record["estimate"]) if record["estimate"] else None,
+            estimate=Estimate.from_json(record["estimate"]) if record["estimate"] else None,
+            share=Share.from_json(record["share"]) if "share" in record else None,
         )
+
+
+def shared_owner(unit: Unit) -> str:
+    """Owner of the shared index a unit is in; no unit's key, since no tenant encodes to ``*``."""
+    return f"{unit.stream}/*/{unit.period.label}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +149,9 @@ class Plan:
     """A tenant's plan.
 
     :param options: material options of the run (streams, range, mode), part of the hash.
-    :param shards: primary shards the plan adds to the target.
+    :param shards: shards the plan adds to the target. A shared index that isn't there yet counts
+        in the plan of every tenant that would create it.
+    :param needs: shards of the whole migration in either layout; ``None`` in plans of before.
     :param warnings: what a person should read before approving.
     """
 
@@ -124,6 +162,7 @@ class Plan:
     shards: int = 0
     duration_seconds: float | None = None
     warnings: tuple[str, ...] = ()
+    needs: ShardNeeds | None = None
 
     @property
     def hash(self) -> str:
@@ -152,6 +191,7 @@ class Plan:
             "shards": self.shards,
             "duration_seconds": self.duration_seconds,
             "warnings": list(self.warnings),
+            "needs": self.needs.to_json() if self.needs else None,
         }
 
     @classmethod
@@ -165,6 +205,7 @@ class Plan:
             shards=record["shards"],
             duration_seconds=record["duration_seconds"],
             warnings=tuple(record["warnings"]),
+            needs=ShardNeeds.from_json(record["needs"]) if record.get("needs") else None,
         )
 
 

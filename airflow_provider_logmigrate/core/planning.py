@@ -8,8 +8,16 @@ from enum import Enum
 from typing import Any, Protocol
 
 from airflow_provider_logmigrate.core.errors import TenantInvalid
+from airflow_provider_logmigrate.core.layout import Layout, Share, share_of
 from airflow_provider_logmigrate.core.naming import IndexNames
-from airflow_provider_logmigrate.core.plan import Estimate, Plan, ReadStrategy, UnitPlan, digest
+from airflow_provider_logmigrate.core.plan import (
+    Estimate,
+    Plan,
+    ReadStrategy,
+    UnitPlan,
+    digest,
+    shared_owner,
+)
 from airflow_provider_logmigrate.core.stream import StreamShape
 from airflow_provider_logmigrate.core.unit import Period, Unit
 
@@ -46,6 +54,22 @@ class StreamSetup:
     body: Mapping[str, Any]
     material_settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    layout: Layout = Layout.PER_TENANT
+
+    def share(self, tenant: str) -> Share | None:
+        """The tenant's part of shared indices; ``None`` where each tenant has its own."""
+        return share_of(self.shape, tenant) if self.layout is Layout.SHARED else None
+
+    def base(self, unit: Unit) -> str:
+        """Name of the index a unit goes into, without its version."""
+        label = unit.period.label
+        if self.layout is Layout.SHARED:
+            return self.names.shared_base(label)
+        return self.names.unit_alias(unit.tenant, label)
+
+    def owner(self, unit: Unit) -> str:
+        """Whose index that is, see :attr:`UnitPlan.owner`."""
+        return shared_owner(unit) if self.layout is Layout.SHARED else unit.key
 
     @property
     def definition(self) -> str:
@@ -85,10 +109,13 @@ class Surveyor(Protocol):
 class Registry(Protocol):
     """The part of a target that planning asks."""
 
-    def versions(self, unit: Unit, alias: str) -> Mapping[int, str]:
-        """Existing versions of a unit's index: number -> definition.
+    def versions(self, owners: Mapping[str, str]) -> Mapping[str, Mapping[int, str]]:
+        """Existing versions of many indices at once: name without version -> number -> definition.
 
-        :raises IndexConflict: an index of such a name isn't ours.
+        :param owners: name without version -> whose such an index must be, see
+            :attr:`UnitPlan.owner`.
+        :returns: names that have no version may be left out.
+        :raises IndexConflict: an index of such a name isn't the owner's.
         """
 
 
@@ -112,20 +139,20 @@ def build_plan(
     :param shards_per_index: primaries and replicas of one index.
     :raises TenantInvalid: no stream has any row of this tenant: most likely a misspelt name.
     """
-    units: list[UnitPlan] = []
-    new = 0
+    wanted: list[tuple[StreamSetup, Unit, Estimate]] = []
     warnings = [note for setup in setups for note in setup.notes]
     for setup in setups:
         stream = setup.shape.stream
         estimates = source.survey(stream.name, tenant, periods)
-        for period, estimate in estimates.items():
-            planned, is_new = _unit(setup, Unit(stream.name, tenant, period), estimate, target)
-            units.append(planned)
-            new += is_new
+        wanted += [
+            (setup, Unit(stream.name, tenant, period), estimate)
+            for period, estimate in estimates.items()
+        ]
         if held_back := sum(e.held_back for e in estimates.values()):
             warnings.append(f"{stream.name}: {held_back:,} unsettled rows are held back")
         if estimates and setup.strategy is not ReadStrategy.KEYSET:
             warnings.append(f"{stream.name}: read {setup.strategy.value}: {setup.strategy_reason}")
+    units, new = _units(wanted, target)
     if not units:
         if not any(source.has_tenant(s.shape.stream.name, tenant) for s in setups):
             raise TenantInvalid(
@@ -149,25 +176,37 @@ def build_plan(
     )
 
 
-def _unit(
-    setup: StreamSetup, unit: Unit, estimate: Estimate, target: Registry
-) -> tuple[UnitPlan, bool]:
-    label = unit.period.label
-    alias = setup.names.unit_alias(unit.tenant, label)
-    existing = target.versions(unit, alias)
-    version = choose_version(existing, setup.definition)
-    planned = UnitPlan(
-        unit=unit,
-        alias=alias,
-        tenant_alias=setup.names.tenant_alias(unit.tenant),
-        index=setup.names.index(unit.tenant, label, version),
-        definition=setup.definition,
-        strategy=setup.strategy,
-        strategy_reason=setup.strategy_reason,
-        body=setup.body,
-        estimate=estimate,
-    )
-    return planned, version not in existing
+def _units(
+    wanted: Sequence[tuple[StreamSetup, Unit, Estimate]], target: Registry
+) -> tuple[list[UnitPlan], int]:
+    """The units with their versions, and how many of their indices aren't there yet."""
+    owners = {setup.base(unit): setup.owner(unit) for setup, unit, _ in wanted}
+    existing = target.versions(owners) if owners else {}
+    definitions: dict[str, str] = {}  # each costs a hash of the whole mapping
+    units = []
+    new = 0
+    for setup, unit, estimate in wanted:
+        base = setup.base(unit)
+        definition = definitions.setdefault(unit.stream, "") or setup.definition
+        definitions[unit.stream] = definition
+        known = existing.get(base, {})
+        version = choose_version(known, definition)
+        new += version not in known
+        units.append(
+            UnitPlan(
+                unit=unit,
+                alias=setup.names.unit_alias(unit.tenant, unit.period.label),
+                tenant_alias=setup.names.tenant_alias(unit.tenant),
+                index=f"{base}-v{version}",
+                definition=definition,
+                strategy=setup.strategy,
+                strategy_reason=setup.strategy_reason,
+                body=setup.body,
+                estimate=estimate,
+                share=setup.share(unit.tenant),
+            )
+        )
+    return units, new
 
 
 def choose_version(existing: Mapping[int, str], definition: str) -> int:

@@ -7,10 +7,9 @@ from typing import Any
 
 from airflow_provider_logmigrate.core.cutover import AliasAction, Aliases
 from airflow_provider_logmigrate.core.errors import IndexConflict, TargetUnavailable
+from airflow_provider_logmigrate.core.layout import Share
 from airflow_provider_logmigrate.stores.search.client import SearchClient, concrete, path
-
-MAX_PATH = 2000
-"""Characters of names in one request path; engines take 4,096 bytes in all."""
+from airflow_provider_logmigrate.stores.search.existing import batches
 
 _HIDDEN = "is_hidden"
 """The one option whose explicit default (false) says nothing."""
@@ -21,26 +20,27 @@ def current_aliases(client: SearchClient, names: Iterable[str]) -> tuple[Aliases
 
     Names that are neither are left out of both.
 
-    :raises IndexConflict: one is an alias with a filter, routing or write index, which a swap
-        would lose.
+    :raises IndexConflict: one is an alias with a filter, routing or write index that isn't a
+        tenant's share, which a swap would lose.
     """
-    pointing: dict[str, set[str]] = {}
+    pointing: dict[str, dict[str, Share | None]] = {}
     indices: set[str] = set()
-    for batch in _batches(sorted({concrete(name) for name in names})):
+    for batch in batches(sorted({concrete(name) for name in names})):
         wanted = set(batch)
         for index, alias, options in _aliases(client, batch):
             if alias not in wanted:
                 continue
-            special = sorted(k for k, v in options.items() if v or k != _HIDDEN)
-            if special:
+            try:
+                share = _share(options)
+            except ValueError as error:
                 raise IndexConflict(
-                    f"the alias carries {', '.join(special)}, which a swap would lose",
+                    f"the alias carries {error}, which a swap would lose",
                     where=f"{alias} -> {index} at {client.where}",
                     next_step="give readers a plain alias of another name, or remove these options",
-                )
-            pointing.setdefault(alias, set()).add(index)
+                ) from None
+            pointing.setdefault(alias, {})[index] = share
         indices |= wanted & _concrete_indices(client, batch)
-    return {alias: frozenset(held) for alias, held in pointing.items()}, frozenset(indices)
+    return pointing, frozenset(indices)
 
 
 def apply(client: SearchClient, actions: Sequence[AliasAction]) -> None:
@@ -56,8 +56,13 @@ def apply(client: SearchClient, actions: Sequence[AliasAction]) -> None:
         return
     lost: TargetUnavailable | None = None
     try:
+        # Not repeated: if the refused call was carried out after all, the second one would be
+        # refused for an alias that is gone, which reads as somebody else's change.
         data = client.request(
-            "POST", path("_aliases"), body={"actions": [_action(a) for a in actions]}
+            "POST",
+            path("_aliases"),
+            body={"actions": [_action(a) for a in actions]},
+            retry=False,
         ).data
         confirmed = data.get("acknowledged") is True and not data.get("errors")
     except TargetUnavailable as error:
@@ -76,17 +81,51 @@ def _action(action: AliasAction) -> dict[str, Any]:
     names: dict[str, Any] = {"index": concrete(action.index), "alias": concrete(action.alias)}
     if action.kind == "remove":
         names["must_exist"] = True
+    elif action.share is not None:
+        routing = action.share.routing
+        names |= {"filter": action.share.filter}
+        names |= {"index_routing": routing, "search_routing": routing}
     return {action.kind: names}
+
+
+def _share(options: Mapping[str, Any]) -> Share | None:
+    """What an alias shows by its options. :raises ValueError: they are something else; names them.
+
+    Exactly what :func:`_action` writes is read, so whatever is restored is whole.
+    """
+    special = sorted(k for k, v in options.items() if v or k != _HIDDEN)
+    if not special:
+        return None
+    routing = options.get("index_routing")
+    term = options.get("filter", {}).get("term", {})
+    if len(term) == 1 and isinstance(routing, str):
+        ((field, value),) = term.items()
+        share = Share(field, str(value), routing)
+        written = {"filter": share.filter, "index_routing": routing, "search_routing": routing}
+        if {k: options[k] for k in special} == written:
+            return share
+    raise ValueError(", ".join(special))
 
 
 def _held(
     client: SearchClient, actions: Sequence[AliasAction]
 ) -> Iterator[tuple[AliasAction, bool]]:
-    found: set[tuple[str, str]] = set()
-    for batch in _batches(sorted({action.alias for action in actions})):
-        found |= {(index, alias) for index, alias, _ in _aliases(client, batch)}
-    for action in actions:
-        yield action, ((action.index, action.alias) in found) == (action.kind == "add")
+    """For the last action about each alias of each index: does it hold?"""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for batch in batches(sorted({action.alias for action in actions})):
+        found |= {(index, alias): options for index, alias, options in _aliases(client, batch)}
+    for (index, alias), action in {(a.index, a.alias): a for a in actions}.items():
+        if action.kind == "remove":
+            yield action, (index, alias) not in found
+        else:
+            yield action, (index, alias) in found and _shows(found[index, alias], action.share)
+
+
+def _shows(options: Mapping[str, Any], share: Share | None) -> bool:
+    try:
+        return _share(options) == share
+    except ValueError:
+        return False
 
 
 def _aliases(
@@ -112,17 +151,3 @@ def _concrete_indices(client: SearchClient, names: Sequence[str]) -> set[str]:
         },
     ).data
     return set(data or {})
-
-
-def _batches(names: Sequence[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    size = 0
-    for name in names:
-        cost = len(path(name)) + 3
-        if batch and size + cost > MAX_PATH:
-            yield batch
-            batch, size = [], 0
-        batch.append(name)
-        size += cost
-    if batch:
-        yield batch

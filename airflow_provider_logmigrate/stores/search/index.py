@@ -7,37 +7,37 @@ lacks it, or belongs to another unit, is never touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
-from airflow_provider_logmigrate.core.errors import IndexConflict, TargetRefused, TargetUnavailable
+from airflow_provider_logmigrate.core.errors import IndexConflict, TargetUnavailable
 from airflow_provider_logmigrate.core.plan import UnitPlan
-from airflow_provider_logmigrate.stores.search.client import (
-    Engine,
-    Response,
-    SearchClient,
-    concrete,
-    path,
+from airflow_provider_logmigrate.stores.search import age
+from airflow_provider_logmigrate.stores.search.client import SearchClient, concrete, path
+from airflow_provider_logmigrate.stores.search.create import (
+    LOADING,
+    create,
+    serves_from_the_start,
 )
 from airflow_provider_logmigrate.stores.search.existing import (
     EXACTLY_ONE,
     META,
     IndexState,
     IndexVersion,
-    name_is_alias,
+    acknowledged,
+    check_owner,
+    owner_of,
     read,
     read_meta,
     versions,
 )
-from airflow_provider_logmigrate.stores.search.faults import reason_of
 
 __all__ = [
     "IndexState",
     "IndexVersion",
     "check_ours",
     "finish",
-    "keep_age",
     "prepare",
     "put_settings",
     "read",
@@ -46,103 +46,122 @@ __all__ = [
     "versions",
 ]
 
-LOADING = {"refresh_interval": "-1", "number_of_replicas": 0}
-"""Settings during a load: nothing is searchable and nothing is copied until it is whole."""
-
-_ORIGINATION = "index.lifecycle.origination_date"
+AGE_ROUNDS = 20
+"""How often the age of a shared index is written before others are said to interfere."""
 
 
-def prepare(
-    client: SearchClient, plan: UnitPlan, *, facts: Mapping[str, Any] | None = None
-) -> bool:
+def prepare(client: SearchClient, plan: UnitPlan, *, facts: Mapping[str, Any]) -> bool:
     """Create the unit's index for a load, or adopt it if it is ours. Idempotent.
 
     An adopted index that an alias points to already serves readers: its settings stay.
 
-    :param facts: more for ``_meta``, such as migration and plan hash.
+    :param facts: more for ``_meta``: the migration.
     :return: True if it was created now.
     :raises IndexConflict: the name is taken by an alias, by somebody else's index, or by one that
         was made from another definition.
     """
     state = read(client, plan.index)
     if state is None:
-        if _create(client, plan, facts or {}):
+        if create(client, plan, facts=facts):
             return True
-        state = read(client, plan.index)  # another attempt was faster
+        state = read(client, plan.index)  # another attempt, or another tenant's, was faster
         if state is None:
             raise TargetUnavailable(
                 "the index was there and is gone again", where=_place(client, plan.index)
             )
-    check_ours(client, plan, state)
-    if not state.aliases and not _has(state, LOADING):
+    check_ours(client, plan, state, facts=facts)
+    if not (serves_from_the_start(plan) or state.aliases or _has(state, LOADING)):
         put_settings(client, plan.index, LOADING)
     return False
 
 
-def finish(client: SearchClient, plan: UnitPlan) -> bool:
-    """Give the index its serving settings and make every document visible. Idempotent.
+def finish(
+    client: SearchClient,
+    plan: UnitPlan,
+    *,
+    facts: Mapping[str, Any],
+    newest: Callable[[], datetime | None],
+) -> bool:
+    """Make every document visible, keep the data's age, restore serving settings. Idempotent.
 
+    The age is what retention goes by; an index's own age is that of the copy. A shared index has
+    that of the youngest document of all tenants. Engines have no compare-and-set for ``_meta``, so
+    there the last writer looks again: whoever makes a younger document visible does so before it
+    writes, hence the age ends right whatever the order, unless all who write are killed; then the
+    next one to finish puts it right.
+
+    :param newest: asks for the index's youngest event time.
     :return: False if there is no such index.
     :raises IndexConflict: the index isn't the unit's: it was deleted, and writers that are allowed
         to create indices made another one of the same name.
+    :raises TargetUnavailable: others kept changing the age of a shared index.
     """
-    state = read(client, plan.index)
-    if state is None:
-        return False
-    meta = check_ours(client, plan, state)
-    if not _has(state, meta["serving"]):
-        put_settings(client, plan.index, meta["serving"])
-    refresh(client, plan.index)
-    return True
-
-
-def keep_age(client: SearchClient, plan: UnitPlan, newest: datetime) -> None:
-    """Store the data's real age, which retention goes by; an index's own age is that of the copy.
-
-    It always goes into ``_meta``; Elasticsearch's lifecycle is told too where it exists.
-
-    :param newest: the youngest document's event time.
-    """
-    state = read(client, plan.index)
-    if state is None:
-        return
-    meta = check_ours(client, plan, state)
-    text = newest.astimezone(timezone.utc).isoformat()
-    if meta.get("max_event_time") == text:
-        return
-    ours = {**meta, "max_event_time": text}
-    client.request(
-        "PUT",
-        path(plan.index, "_mapping"),
-        params=EXACTLY_ONE,
-        body={"_meta": {**state.other_meta, META: ours}},
-        where=plan.index,
+    for written in range(AGE_ROUNDS):
+        state = read(client, plan.index)
+        if state is None:
+            return False
+        meta = check_ours(client, plan, state, facts=facts)
+        if not written:
+            refresh(client, plan.index)
+        youngest = newest()
+        stored = meta.get("max_event_time")
+        if plan.share and stored and youngest and youngest < datetime.fromisoformat(stored):
+            youngest = None  # an age never goes back while others finish
+        _settle(client, plan, state, meta, youngest)
+        if plan.share is None or youngest is None or stored == age.text(youngest):
+            return True
+    raise TargetUnavailable(
+        "the age of the index's data couldn't be kept: others keep changing it",
+        where=_place(client, plan.index),
     )
-    if client.engine is Engine.ELASTICSEARCH:
-        # 400 where lifecycles don't exist (serverless, open builds): the age in _meta has to do.
+
+
+def _settle(
+    client: SearchClient,
+    plan: UnitPlan,
+    state: IndexState,
+    meta: Mapping[str, Any],
+    youngest: datetime | None,
+) -> None:
+    """Write what differs: at most one change of settings and one of ``_meta``."""
+    serving = {} if plan.share or _has(state, meta["serving"]) else dict(meta["serving"])
+    lifecycle = age.lifecycle(client, youngest)
+    if lifecycle and not _has(state, lifecycle):
+        # Refused where lifecycles don't exist (serverless): the age in _meta has to do.
+        if not put_settings(client, plan.index, serving | lifecycle, may_refuse=True) and serving:
+            put_settings(client, plan.index, serving)
+    elif serving:
+        put_settings(client, plan.index, serving)
+    if youngest is not None and meta.get("max_event_time") != age.text(youngest):
+        ours = {**meta, "max_event_time": age.text(youngest)}
         client.request(
             "PUT",
-            path(plan.index, "_settings"),
+            path(plan.index, "_mapping"),
             params=EXACTLY_ONE,
-            body={_ORIGINATION: int(newest.timestamp() * 1000)},
-            expected=(400,),
+            body={"_meta": {**state.other_meta, META: ours}},
             where=plan.index,
         )
 
 
-def put_settings(client: SearchClient, index: str, settings: Mapping[str, Any]) -> None:
-    """Change settings of exactly one index."""
-    _acknowledged(
-        client,
-        index,
-        client.request(
-            "PUT",
-            path(concrete(index), "_settings"),
-            params=EXACTLY_ONE,
-            body={"index": dict(settings)},
-            where=index,
-        ),
+def put_settings(
+    client: SearchClient, index: str, settings: Mapping[str, Any], *, may_refuse: bool = False
+) -> bool:
+    """Change settings of exactly one index.
+
+    :param may_refuse: return False instead of raising if the engine doesn't know one of them.
+    """
+    response = client.request(
+        "PUT",
+        path(concrete(index), "_settings"),
+        params=EXACTLY_ONE,
+        body={"index": dict(settings)},
+        expected=(400,) if may_refuse else (),
+        where=index,
     )
+    if response.status == 400:
+        return False
+    acknowledged(response, where=_place(client, index))
+    return True
 
 
 def refresh(client: SearchClient, index: str) -> None:
@@ -160,14 +179,19 @@ def refresh(client: SearchClient, index: str) -> None:
         )
 
 
-def check_ours(client: SearchClient, plan: UnitPlan, state: IndexState) -> Mapping[str, Any]:
+def check_ours(
+    client: SearchClient, plan: UnitPlan, state: IndexState, *, facts: Mapping[str, Any]
+) -> Mapping[str, Any]:
     """Our ``_meta`` of the unit's index. :raises IndexConflict: it isn't this unit's."""
-    meta = state.meta
-    if meta is None or meta.get("unit") != plan.key or "serving" not in meta:
-        owner = f"belongs to unit {meta.get('unit')}" if meta else "wasn't made by this provider"
-        raise IndexConflict(
-            f"an index of the wanted name exists and {owner}", where=_place(client, plan.index)
-        )
+    meta = state.meta or {}
+    check_owner(
+        plan.index,
+        says=owner_of(meta) if "serving" in meta else None,
+        made_by=meta.get("migration"),
+        owner=plan.owner,
+        migration=facts.get("migration"),
+        where=client.where,
+    )
     if meta.get("definition") != plan.definition:
         raise IndexConflict(
             "the unit's index was made from another definition of the stream",
@@ -177,50 +201,8 @@ def check_ours(client: SearchClient, plan: UnitPlan, state: IndexState) -> Mappi
     return meta
 
 
-def _create(client: SearchClient, plan: UnitPlan, facts: Mapping[str, Any]) -> bool:
-    body = plan.body
-    serving = dict(body["settings"]["index"])
-    meta = {
-        **facts,
-        "unit": plan.key,
-        "definition": plan.definition,
-        "serving": {key: serving[key] for key in LOADING},
-    }
-    response = client.request(
-        "PUT",
-        path(concrete(plan.index)),
-        body={
-            "settings": {"index": serving | LOADING},
-            "mappings": {**body["mappings"], "_meta": {META: meta}},
-        },
-        expected=(400,),
-        where=plan.index,
-    )
-    if response.status != 400:
-        _acknowledged(client, plan.index, response)
-        return True
-    kind = response.data["error"]["type"]
-    reason = reason_of(response.data["error"])
-    if kind == "resource_already_exists_exception":
-        return False
-    if kind == "invalid_index_name_exception" and "alias" in reason:
-        raise name_is_alias(client, plan.index, [])
-    raise TargetRefused(
-        f"the engine refuses to create the index: {reason}",
-        where=_place(client, plan.index),
-        kind=kind,
-    )
-
-
 def _has(state: IndexState, wanted: Mapping[str, Any]) -> bool:
     return all(state.settings.get(f"index.{key}") == str(wanted[key]) for key in wanted)
-
-
-def _acknowledged(client: SearchClient, index: str, response: Response) -> None:
-    if response.data.get("acknowledged") is not True:
-        raise TargetUnavailable(
-            "the cluster didn't confirm a change in time", where=_place(client, index)
-        )
 
 
 def _place(client: SearchClient, index: str) -> str:

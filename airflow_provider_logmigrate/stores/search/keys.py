@@ -1,4 +1,4 @@
-"""One hour's documents, listed in the order of their keys with flat memory."""
+"""One hour's documents of a unit, listed in the order of their keys with flat memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_logmigrate.core.errors import TargetRefused
+from airflow_provider_logmigrate.core.layout import Share
 from airflow_provider_logmigrate.core.ports import KeyPrint
 from airflow_provider_logmigrate.core.stream import Stream
 from airflow_provider_logmigrate.stores.search.client import SearchClient
@@ -28,7 +29,13 @@ _HIGH, _LOW = f"{FINGERPRINT}.high", f"{FINGERPRINT}.low"
 
 
 def list_keys(
-    client: SearchClient, index: str, stream: Stream, *, hour: datetime, page: int = PAGE
+    client: SearchClient,
+    index: str,
+    stream: Stream,
+    *,
+    hour: datetime,
+    share: Share | None = None,
+    page: int = PAGE,
 ) -> Generator[KeyPrint, None, None]:
     """Ids and fingerprints of the documents of one hour, ordered by the id's bytes.
 
@@ -36,6 +43,7 @@ def list_keys(
     under another id, a foreign document) is listed under its ``_id``: at its place, or
     where its key stands if that comes later. Closing the generator releases what it holds open.
 
+    :param share: only this tenant's documents, under whatever routing they are.
     :raises TargetRefused: there are more than 50,000 of those.
     """
     strays: list[tuple[bytes, KeyPrint]] = []
@@ -45,12 +53,13 @@ def list_keys(
             for shard in range(shard_count(client, index))
         ]
         for pit in views:
-            for hit in _pages(client, index, pit, _of_hour(stream, hour, keyed=False), [], page):
+            odd = _of_hour(stream, hour, share, keyed=False)
+            for hit in _pages(client, index, pit, odd, [], page):
                 _hold(strays, hit, index)
         by_key = [{stream.key: {"order": "asc"}}]
         keyed = heapq.merge(
             *(
-                _pages(client, index, pit, _of_hour(stream, hour, keyed=True), by_key, page)
+                _pages(client, index, pit, _of_hour(stream, hour, share, keyed=True), by_key, page)
                 for pit in views
             ),
             key=lambda hit: str(hit["sort"][0]).encode(),
@@ -84,7 +93,7 @@ def _print(hit: Mapping[str, Any]) -> KeyPrint:
     return KeyPrint(hit["_id"], *(int(fields.get(f, [NO_FINGERPRINT])[0]) for f in (_HIGH, _LOW)))
 
 
-def _of_hour(stream: Stream, hour: datetime, *, keyed: bool) -> dict[str, Any]:
+def _of_hour(stream: Stream, hour: datetime, share: Share | None, *, keyed: bool) -> dict[str, Any]:
     within = {
         "gte": hour.isoformat(),
         "lt": (hour + timedelta(hours=1)).isoformat(),
@@ -92,7 +101,8 @@ def _of_hour(stream: Stream, hour: datetime, *, keyed: bool) -> dict[str, Any]:
     }
     exists = {"exists": {"field": stream.key}}
     clause = {"filter" if keyed else "must_not": [exists]}
-    return {"bool": {"must": [{"range": {stream.event_time: within}}], **clause}}
+    must = [{"range": {stream.event_time: within}}, *([share.filter] if share else [])]
+    return {"bool": {"must": must, **clause}}
 
 
 def _pages(

@@ -1,4 +1,4 @@
-"""Hourly fingerprint buckets of everything an index holds, in one request."""
+"""Hourly fingerprint buckets of everything an index holds for a unit, in one request."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow_provider_logmigrate.core.fingerprint import Bucket, Summary
+from airflow_provider_logmigrate.core.layout import Share
 from airflow_provider_logmigrate.core.stream import Stream
 from airflow_provider_logmigrate.stores.search.client import SearchClient
 from airflow_provider_logmigrate.stores.search.mapping import FINGERPRINT
@@ -15,11 +16,16 @@ from airflow_provider_logmigrate.stores.search.search import search
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def summarise(client: SearchClient, index: str, stream: Stream) -> Summary:
+def summarise(
+    client: SearchClient, index: str, stream: Stream, *, share: Share | None = None
+) -> Summary:
     """Count and fingerprint sums per hour of event time.
 
     The index must have been refreshed. A bucket with a document that has no fingerprint gets sums
     that no source has, so its hour is always listed key by key.
+
+    :param share: only this tenant's documents, under whatever routing they are: one that was
+        written under another's is found.
     """
     time = {"field": stream.event_time}
     data = search(
@@ -27,6 +33,7 @@ def summarise(client: SearchClient, index: str, stream: Stream) -> Summary:
         {
             "size": 0,
             "track_total_hits": True,
+            "query": share.filter if share else {"match_all": {}},
             "aggs": {
                 "hours": {
                     "date_histogram": {**time, "fixed_interval": "1h", "min_doc_count": 1},

@@ -14,9 +14,9 @@ from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import PlanUnusable, TargetRefused
 from airflow_provider_logmigrate.core.fingerprint import Summary
 from airflow_provider_logmigrate.core.plan import UnitPlan
-from airflow_provider_logmigrate.core.ports import KeyPrint, WriteResult
+from airflow_provider_logmigrate.core.ports import Framing, KeyPrint, WriteResult
 from airflow_provider_logmigrate.core.stream import Stream, StreamShape
-from airflow_provider_logmigrate.stores.search import bulk, index, keys, summary
+from airflow_provider_logmigrate.stores.search import bulk, index, keys, stored, summary
 from airflow_provider_logmigrate.stores.search.client import SearchClient, concrete, path
 from airflow_provider_logmigrate.stores.search.search import search
 
@@ -65,14 +65,26 @@ class SearchTarget:
 
     def write(self, plan: UnitPlan, chunk: Chunk, *, stop: Stop) -> WriteResult:
         """See :meth:`bulk.BulkWriter.write`."""
-        return self._writer.write(plan.index, chunk, stop)
+        return self._writer.write(plan.index, chunk, stop, routing=plan.routing)
+
+    def framing_of(self, plan: UnitPlan) -> Framing:
+        """Frames a unit's documents for :meth:`write_mixed`."""
+        return bulk.MixedFraming(plan.index, plan.routing)
+
+    def write_mixed(self, chunk: Chunk, *, stop: Stop) -> WriteResult:
+        """See :meth:`bulk.BulkWriter.write_mixed`."""
+        return self._writer.write_mixed(chunk, stop)
 
     def finish(self, plan: UnitPlan) -> None:
         """Restore the serving settings, make all visible, keep the data's age. Idempotent.
 
         :raises TargetRefused: the index was prepared here and is gone.
         """
-        if not index.finish(self.client, plan):
+
+        def newest() -> datetime | None:
+            return summary.newest_event(self.client, plan.index, self._stream(plan))
+
+        if not index.finish(self.client, plan, facts=self._facts, newest=newest):
             with self._lock:
                 prepared = plan.index in self._prepared
             if prepared:
@@ -81,19 +93,25 @@ class SearchTarget:
                     where=f"{plan.index} at {self.client.where}",
                     next_step="find out who deletes indices, then clear the unit's checkpoint",
                 )
-            return
-        newest = summary.newest_event(self.client, plan.index, self._stream(plan))
-        if newest is not None:
-            index.keep_age(self.client, plan, newest)
 
     def summarise(self, plan: UnitPlan) -> Summary:
         """See :func:`summary.summarise`; refreshes first, so every acknowledged write counts."""
         index.refresh(self.client, plan.index)
-        return summary.summarise(self.client, plan.index, self._stream(plan))
+        stream = self._stream(plan)
+        return summary.summarise(self.client, plan.index, stream, share=plan.share)
+
+    def holds_any(self, plan: UnitPlan) -> bool:
+        """True if the index has a document of the unit; refreshes first."""
+        index.refresh(self.client, plan.index)
+        body: dict[str, Any] = {"size": 0, "terminate_after": 1, "track_total_hits": True}
+        if plan.share is not None:
+            body["query"] = plan.share.filter
+        return bool(search(self.client, body, index=plan.index)["hits"]["total"]["value"])
 
     def keys(self, plan: UnitPlan, *, hour: datetime) -> Iterator[KeyPrint]:
         """See :func:`keys.list_keys`."""
-        return keys.list_keys(self.client, plan.index, self._stream(plan), hour=hour)
+        stream = self._stream(plan)
+        return keys.list_keys(self.client, plan.index, stream, hour=hour, share=plan.share)
 
     def sample(self, plan: UnitPlan, *, size: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
         """Random documents, the same ones for the same seed as long as nothing is written."""
@@ -105,29 +123,41 @@ class SearchTarget:
             "track_total_hits": False,
             "query": {
                 "function_score": {
-                    "query": {"match_all": {}},
+                    "query": plan.share.filter if plan.share else {"match_all": {}},
                     "random_score": {"seed": seed, "field": "_seq_no"},
                     "boost_mode": "replace",
                 }
             },
         }
         hits = search(self.client, body, index=plan.index)["hits"]["hits"]
-        return list(self.get(plan, [hit["_id"] for hit in hits]))
+        # A document that was written under another tenant's routing is found there only.
+        return list(self._get(plan, [(hit["_id"], hit.get("_routing")) for hit in hits]))
+
+    def stored(self, plan: UnitPlan, keys: Sequence[str]) -> Mapping[str, bytes]:
+        """See :func:`stored.stored`."""
+        return stored.stored(self.client, plan.index, keys, routing=plan.routing)
 
     def get(self, plan: UnitPlan, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Source documents by id, in that order; those that aren't there are left out."""
-        for start in range(0, len(ids), SOURCES_PER_PAGE):
-            page = list(ids[start : start + SOURCES_PER_PAGE])
+        return self._get(plan, [(key, plan.routing) for key in ids])
+
+    def _get(
+        self, plan: UnitPlan, places: Sequence[tuple[str, str | None]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        for start in range(0, len(places), SOURCES_PER_PAGE):
+            page = places[start : start + SOURCES_PER_PAGE]
+            wanted = [{"_id": k} if r is None else {"_id": k, "routing": r} for k, r in page]
             data = self.client.request(
-                "POST", path(concrete(plan.index), "_mget"), body={"ids": page}, where=plan.index
+                "POST", path(concrete(plan.index), "_mget"), body={"docs": wanted}, where=plan.index
             ).data
-            for document in data["docs"]:
+            for (_, routing), document in zip(page, data["docs"], strict=True):
                 if "error" in document:
                     raise TargetRefused(
                         f"the engine can't return document {document['_id']}: {document['error']}",
                         where=f"{plan.index} at {self.client.where}",
                     )
-                if document["found"]:
+                # Engines return whatever has the id in that shard.
+                if document["found"] and document.get("_routing") == routing:
                     yield document["_id"], document["_source"]
 
     def _stream(self, plan: UnitPlan) -> Stream:

@@ -35,13 +35,15 @@ def client_of(server: SearchEngine) -> SearchClient:
     return connect(Endpoint(engine=Engine(server.name), hosts=(server.url,)))
 
 
-def target_of(client: SearchClient, backoff: Backoff | None = None) -> SearchTarget:
+def target_of(
+    client: SearchClient, backoff: Backoff | None = None, *, migration: str = "test"
+) -> SearchTarget:
     return SearchTarget(
         client,
         shapes={"runs": shape()},
         rng=random.Random(5),
         backoff=backoff or Backoff(attempts=3, first=0.05, cap=0.2),
-        facts={"migration": "test", "plan_hash": "abc"},
+        facts={"migration": migration, "plan_hash": "abc"},
     )
 
 

@@ -12,6 +12,7 @@ from airflow_provider_logmigrate.core.errors import (
     TargetRefused,
     TargetUnavailable,
 )
+from airflow_provider_logmigrate.core.layout import Share
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.stores.search.alias import apply, current_aliases
 from airflow_provider_logmigrate.stores.search.client import Endpoint, SearchClient, connect
@@ -43,11 +44,11 @@ def test_a_swap_and_its_exact_inverse(
     first = plan_swap([one], current={}, indices=frozenset())
     apply(client, first.actions)
     before, indices = current_aliases(client, names)
-    assert before == {name: frozenset({one.index}) for name in names}
+    assert before == {name: {one.index: None} for name in names}
     assert indices == frozenset()
     second = plan_swap([two], current=before, indices=indices)
     apply(client, second.actions)
-    assert current_aliases(client, names)[0] == {name: frozenset({two.index}) for name in names}
+    assert current_aliases(client, names)[0] == {name: {two.index: None} for name in names}
     apply(client, second.inverse)
     assert current_aliases(client, names)[0] == before
     apply(client, first.inverse)
@@ -95,7 +96,7 @@ def test_a_swap_that_does_not_fit_any_more_changes_nothing(
             ],
         )
     assert current_aliases(client, [one.alias, one.tenant_alias])[0] == {
-        one.alias: frozenset({one.index})
+        one.alias: {one.index: None}
     }
 
 
@@ -114,7 +115,7 @@ def test_indices_among_the_names_are_told_apart(
     apply(client, [AliasAction("add", unit.index, unit.alias)])
     found = current_aliases(client, [unit.alias, unit.tenant_alias, unit.index, f"{unit.index}9"])
     assert found == (
-        {unit.alias: frozenset({unit.index})},
+        {unit.alias: {unit.index: None}},
         frozenset({unit.tenant_alias, unit.index}),
     )
     with pytest.raises(IndexConflict):
@@ -129,12 +130,22 @@ def test_more_names_than_fit_into_one_request(
     names = [f"{unit.alias}-{'x' * 120}-{n}" for n in range(60)]
     apply(client, [AliasAction("add", unit.index, name) for name in names[:50]])
     found, indices = current_aliases(client, names)
-    assert found == {name: frozenset({unit.index}) for name in names[:50]}
+    assert found == {name: {unit.index: None} for name in names[:50]}
     assert indices == frozenset()
 
 
 @pytest.mark.parametrize(
-    "options", [{"filter": {"term": {"status": "x"}}}, {"routing": "r"}, {"is_write_index": True}]
+    "options",
+    [
+        {"filter": {"term": {"status": "x"}}},
+        {"routing": "r"},
+        {"is_write_index": True},
+        {"filter": {"term": {"status": "x"}}, "index_routing": "a", "search_routing": "b"},
+        {"filter": {"term": {"status": "x"}}, "index_routing": "a", "search_routing": "a,b"},
+        {"filter": {"term": {"steps": 1}}, "routing": "r"},
+        {"filter": {"match_all": {}}, "routing": "r"},
+        {"filter": {"term": {"status": "x"}}, "routing": "r", "is_write_index": True},
+    ],
 )
 def test_an_alias_that_a_swap_would_not_restore_is_refused(
     client: SearchClient, target: SearchTarget, tenant: str, options: dict[str, object]
@@ -145,6 +156,30 @@ def test_an_alias_that_a_swap_would_not_restore_is_refused(
     client.request("POST", "/_aliases", body={"actions": [{"add": add}]})
     with pytest.raises(IndexConflict, match="a swap would lose"):
         current_aliases(client, [unit.alias])
+
+
+def test_what_an_alias_shows_is_read_back_with_it(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    """An alias of the right name that shows everything isn't what was asked for."""
+    unit = plan(client.engine, tenant)
+    target.prepare(unit)
+    part = Share("tenant_id", tenant, tenant)
+    shown = AliasAction("add", unit.index, unit.alias, part)
+    apply(client, [shown])
+    assert current_aliases(client, [unit.alias])[0] == {unit.alias: {unit.index: part}}
+
+    def whole(path: str, body: bytes) -> Answer | None:
+        if path != "/_aliases":
+            return None
+        add = {"index": unit.index, "alias": unit.alias}
+        client.request("POST", path, body={"actions": [{"add": add}]})
+        return 200, "application/json", b'{"acknowledged":true}'
+
+    with running(Gateway(target.client.endpoint.hosts[0], intercept=whole)) as gateway:
+        through = connect(Endpoint(engine=client.engine, hosts=(gateway.url,)))
+        with pytest.raises(TargetUnavailable, match="it doesn't hold"):
+            apply(through, [shown])
 
 
 def test_no_actions_are_no_request(client: SearchClient) -> None:
@@ -179,4 +214,4 @@ def test_an_answer_that_is_lost_is_read_back(
                 apply(through, swap)
         assert gateway.paths.count("/_aliases") == 1
     kept = two.index if carried_out else one.index
-    assert current_aliases(client, [one.alias])[0] == {one.alias: frozenset({kept})}
+    assert current_aliases(client, [one.alias])[0] == {one.alias: {kept: None}}

@@ -2,12 +2,25 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import IndexConflict, TargetRefused
-from airflow_provider_logmigrate.stores.search.client import Engine, SearchClient
+from airflow_provider_logmigrate.core.plan import Estimate
+from airflow_provider_logmigrate.stores.search.client import (
+    Endpoint,
+    Engine,
+    SearchClient,
+    connect,
+)
+from airflow_provider_logmigrate.stores.search.create import (
+    SMALL_BYTES,
+    SMALL_ROWS,
+    serves_from_the_start,
+)
 from airflow_provider_logmigrate.stores.search.index import (
     IndexState,
     IndexVersion,
@@ -18,7 +31,11 @@ from airflow_provider_logmigrate.stores.search.index import (
 from airflow_provider_logmigrate.stores.search.mapping import IndexOptions
 from airflow_provider_logmigrate.stores.search.target import SearchTarget
 from tests.integration.search.conftest import target_of
+from tests.integration.search.gateway import Gateway, running
 from tests.unit.stores.search.building import chunk, document, numbered, plan
+
+if TYPE_CHECKING:
+    from devstack.engine import SearchEngine
 
 SERVING = IndexOptions(replicas=1, refresh_interval="7s")
 
@@ -77,13 +94,72 @@ def test_an_index_that_serves_readers_keeps_its_settings_during_a_repair(
     assert load_settings(client, unit.index) == ("7s", "1")
 
 
+def test_a_small_unit_is_loaded_with_serving_settings(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    newest = datetime(2025, 1, 5, 0, 14, 0, 999, tzinfo=timezone.utc)
+    small = Estimate(SMALL_ROWS, 1, exact=False, newest=newest)
+    unit = plan(client.engine, tenant, options=SERVING, estimate=small)
+    target.prepare(unit)
+    assert load_settings(client, unit.index) == ("7s", "1")
+    target.prepare(unit)
+    assert load_settings(client, unit.index) == ("7s", "1")
+    target.write(unit, chunk(numbered(3)), stop=Stop())
+    target.finish(unit)
+    meta = state(client, unit.index).meta
+    assert meta is not None
+    assert meta["max_event_time"] == "2025-01-05T00:14:00+00:00"
+    target.write(unit, chunk(numbered(5)), stop=Stop())
+    target.finish(unit)
+    meta = state(client, unit.index).meta
+    assert meta is not None
+    assert meta["max_event_time"] == "2025-01-05T00:28:00+00:00"
+    left = replace(unit, estimate=Estimate(SMALL_ROWS + 1, 1, exact=False))
+    target.prepare(left)
+    assert load_settings(client, unit.index) == ("-1", "0")
+    target.finish(unit)
+    assert load_settings(client, unit.index) == ("7s", "1")
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "direct"),
+    [(1, SMALL_BYTES, True), (1, SMALL_BYTES + 1, False), (SMALL_ROWS + 1, 1, False)],
+)
+def test_which_units_are_small(tenant: str, rows: int, size: int, direct: bool) -> None:
+    unit = plan(Engine.OPENSEARCH, tenant, estimate=Estimate(rows, size, exact=True))
+    assert serves_from_the_start(unit) is direct
+    assert not serves_from_the_start(replace(unit, estimate=None))
+
+
+def test_few_calls_for_a_small_unit(
+    search_engine: SearchEngine, client: SearchClient, tenant: str
+) -> None:
+    """Each change of settings or mapping is a new cluster state, some 30 ms."""
+    newest = datetime(2025, 1, 5, 0, 14, tzinfo=timezone.utc)
+    unit = plan(client.engine, tenant, estimate=Estimate(3, 1, exact=True, newest=newest))
+    with running(Gateway(search_engine.url)) as gateway:
+        through = connect(Endpoint(engine=client.engine, hosts=(gateway.url,)))
+        target = target_of(through)
+        target.prepare(unit)
+        target.write(unit, chunk(numbered(3)), stop=Stop())
+        target.finish(unit)
+        through.close()
+        calls = [path.partition("?")[0].rpartition("/")[2] for path in gateway.paths]
+    index = unit.index
+    assert calls == ["", index, index, "_bulk", index, "_refresh", "_search"]
+    age = state(client, index).settings.get("index.lifecycle.origination_date")
+    assert age == ("1736036040000" if client.engine is Engine.ELASTICSEARCH else None)
+
+
 def test_two_attempts_at_once(client: SearchClient, tenant: str) -> None:
     unit = plan(client.engine, tenant)
     with ThreadPoolExecutor(6) as pool:
         attempts = [pool.submit(target_of(client).prepare, unit) for _ in range(6)]
     for attempt in attempts:
         attempt.result()
-    assert versions(client, unit.alias) == [IndexVersion(1, unit.index, unit.key, "d1")]
+    assert versions(client, [unit.alias]) == {
+        unit.alias: [IndexVersion(1, unit.index, unit.key, "d1", "test")]
+    }
 
 
 def test_the_index_says_whose_it_is_and_how_old_its_data_are(
@@ -164,14 +240,30 @@ def test_versions(client: SearchClient, target: SearchTarget, tenant: str) -> No
     client.request("PUT", f"/{unit.alias}-v3", body={})
     client.request("PUT", f"/{unit.alias}-v2-copy", body={})
     client.request("PUT", f"/{unit.alias}-v02", body={})
-    found = versions(client, unit.alias)
-    assert [(v.number, v.unit, v.definition) for v in found] == [
+    found = versions(client, [unit.alias, f"{unit.alias}9", unit.tenant_alias])
+    assert [(v.number, v.owner, v.definition) for v in found.pop(unit.alias)] == [
         (1, unit.key, "d1"),
         (2, unit.key, "d1"),
         (3, None, None),
         (10, unit.key, "d1"),
     ]
-    assert versions(client, unit.alias + "9") == []
+    assert found == {f"{unit.alias}9": [], unit.tenant_alias: []}
+    assert versions(client, []) == {}
+
+
+def test_versions_of_more_names_than_fit_into_one_request(
+    client: SearchClient, target: SearchTarget, tenant: str
+) -> None:
+    units = [plan(client.engine, f"{tenant}-{n}") for n in (0, 39)]
+    for unit in units:
+        target.prepare(unit)
+    client.request("PUT", f"/{units[0].index}/_alias/{units[1].alias}-v7")
+    names = [plan(client.engine, f"{tenant}-{n}").alias + "x" * 80 * (n % 3) for n in range(40)]
+    found = versions(client, names)
+    assert set(found) == set(names)
+    assert {name: [v.index for v in held] for name, held in found.items() if held} == {
+        unit.alias: [unit.index] for unit in units
+    }
 
 
 def test_a_closed_version_still_counts(
@@ -180,7 +272,7 @@ def test_a_closed_version_still_counts(
     unit = plan(client.engine, tenant)
     target.prepare(unit)
     client.request("POST", f"/{unit.index}/_close")
-    assert [v.number for v in versions(client, unit.alias)] == [1]
+    assert [v.number for v in versions(client, [unit.alias])[unit.alias]] == [1]
     with pytest.raises(TargetRefused):
         target.write(unit, chunk(numbered(1)), stop=Stop())
 

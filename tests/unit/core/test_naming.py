@@ -161,6 +161,35 @@ def test_aliases_and_indices_of_all_tenants_and_periods_are_distinct() -> None:
     assert len(set(names)) == len(names)
 
 
+def test_shared_indices_have_no_tenant_s_names() -> None:
+    labels = ["2025-01", "2025-01-01", "2025-11", "2024-12-31"]
+    odd = [*HOSTILE, "2025", "2025-01", "01", "v1", "-2025-01-v1", "2025.01-v1", "2025_01"]
+    of_tenants = {NAMES.tenant_alias(tenant) for tenant in odd}
+    for tenant in odd:
+        for label in labels:
+            of_tenants.add(NAMES.unit_alias(tenant, label))
+            of_tenants |= {NAMES.index(tenant, label, version) for version in (1, 11)}
+    pattern = re.compile(re.escape(NAMES.pattern).replace(r"\*", ".*"))
+    for label in labels:
+        assert NAMES.shared_base(label) not in of_tenants
+        for version in (1, 11):
+            shared = NAMES.shared_index(label, version)
+            assert shared not in of_tenants
+            assert pattern.fullmatch(shared)
+            assert shared == f"{NAMES.shared_base(label)}-v{version}"
+
+
+def test_no_tenant_at_all_can_give_a_shared_index_its_name() -> None:
+    """Behind the stream a shared name goes on with a label; a tenant's has no ``.`` there."""
+    rng = random.Random(1)
+    shared = re.compile(r"dify-workflow-runs-[0-9]{4}\.[0-9]{2}(\.[0-9]{2})?-v[0-9]+")
+    assert shared.fullmatch(NAMES.shared_index("2025-01", 1))
+    for _ in range(3000):
+        tenant = "".join(rng.choice("2025.01-v_") for _ in range(rng.randrange(1, 14)))
+        names = [NAMES.tenant_alias(tenant), NAMES.unit_alias(tenant, "2025-01")]
+        assert not any(shared.fullmatch(n) for n in [*names, NAMES.index(tenant, "2025-01", 1)])
+
+
 def test_dag_ids_are_what_airflow_accepts() -> None:
     for tenant in HOSTILE:
         assert re.fullmatch(r"[A-Za-z0-9_.-]+", dag_id("dify", tenant))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_logmigrate.core.layout import ShardNeeds, Share
 from airflow_provider_logmigrate.core.plan import (
     Estimate,
     Plan,
@@ -19,10 +20,12 @@ from airflow_provider_logmigrate.core.plan import (
     canonical_json,
     digest,
 )
-from airflow_provider_logmigrate.core.unit import Period
+from airflow_provider_logmigrate.core.unit import Period, Unit
 from tests.unit.core.building import plan
 
-ONE = plan(estimate=Estimate(10, 1000, exact=True, held_back=2), body={"mappings": {"a": [1]}})
+SIZE = Estimate(10, 1000, exact=True, held_back=2)
+ONE = plan(estimate=SIZE, body={"mappings": {"a": [1]}})
+SHARE = Share("tenant_id", "t1", "t1")
 TWO = plan(period=Period.from_label("2025-02"))
 PLAN = Plan(
     migration="dify",
@@ -47,6 +50,8 @@ def with_unit(**changes: Any) -> Plan:
         replace(PLAN, duration_seconds=None),
         with_unit(estimate=None),
         with_unit(estimate=Estimate(11, 1, exact=False)),
+        with_unit(estimate=replace(SIZE, newest=ONE.unit.period.start)),
+        replace(PLAN, needs=ShardNeeds(per_tenant=4, shared=2)),
         with_unit(strategy_reason="another reason"),
         with_unit(body={"settings": {"refresh_interval": "1s"}}),
         replace(PLAN, options={"from": "2025-01-01", "streams": ["runs"]}),
@@ -76,6 +81,8 @@ def test_what_changes_by_itself_leaves_the_hash_alone(changed: Plan) -> None:
         with_unit(index="other"),
         with_unit(definition="d2"),
         with_unit(strategy=ReadStrategy.BY_KEY),
+        with_unit(share=SHARE),
+        with_unit(share=replace(SHARE, routing="t2")),
     ],
 )
 def test_everything_material_changes_the_hash(changed: Plan) -> None:
@@ -84,7 +91,12 @@ def test_everything_material_changes_the_hash(changed: Plan) -> None:
 
 @pytest.mark.parametrize(
     "original",
-    [PLAN, replace(PLAN, units=(), options={}, duration_seconds=None, warnings=())],
+    [
+        PLAN,
+        replace(PLAN, units=(), options={}, duration_seconds=None, warnings=()),
+        replace(PLAN, needs=ShardNeeds(per_tenant=4, shared=2)),
+        with_unit(share=SHARE, estimate=replace(SIZE, newest=ONE.unit.period.start)),
+    ],
 )
 def test_plans_survive_json_with_their_hash(original: Plan) -> None:
     again = Plan.from_json(json.loads(json.dumps(original.to_json())))
@@ -100,6 +112,26 @@ def test_units_survive_json(tenant: str, label: str, strategy: ReadStrategy) -> 
     again = UnitPlan.from_json(json.loads(json.dumps(original.to_json())))
     assert again == original
     assert again.material() == original.material()
+
+
+def test_plans_of_before_are_read_and_have_the_same_hash() -> None:
+    record = json.loads(json.dumps(PLAN.to_json()))
+    del record["needs"]
+    for unit in record["units"]:
+        assert "share" not in unit
+        if unit["estimate"]:
+            del unit["estimate"]["newest"]
+    again = Plan.from_json(record)
+    assert again == PLAN
+    assert again.hash == PLAN.hash
+
+
+def test_routing_and_owner() -> None:
+    assert (ONE.routing, ONE.owner) == (None, "runs/t1/2025-01")
+    shared = plan("a,b", shared=True)
+    assert (shared.routing, shared.owner) == ("a_2cb", "runs/*/2025-01")
+    with pytest.raises(ValueError, match="not an encoded tenant"):
+        Unit.from_key(shared.owner)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_logmigrate.core.errors import TenantInvalid
+from airflow_provider_logmigrate.core.layout import Layout, Share
 from airflow_provider_logmigrate.core.naming import IndexNames
 from airflow_provider_logmigrate.core.plan import Estimate, Plan, ReadStrategy
 from airflow_provider_logmigrate.core.planning import (
@@ -26,13 +27,14 @@ from airflow_provider_logmigrate.core.stream import (
     Stream,
     StreamShape,
 )
-from airflow_provider_logmigrate.core.unit import Period, Unit
+from airflow_provider_logmigrate.core.unit import Period
 
 MONTHS = [Period.from_label(f"2025-{month:02d}") for month in (1, 2, 3)]
 COLUMNS = (
     Column("created_at", ColumnKind.TIMESTAMP, "timestamp"),
     Column("id", ColumnKind.UUID, "uuid"),
     Column("inputs", ColumnKind.JSON, "text", variable=True),
+    Column("tenant_id", ColumnKind.KEYWORD, "character varying"),
 )
 
 
@@ -66,13 +68,15 @@ class Source:
 
 
 class Target:
-    """Existing versions by alias."""
+    """Existing versions by name; remembers what was asked for."""
 
     def __init__(self, versions: Mapping[str, Mapping[int, str]] | None = None):
         self.existing = versions or {}
+        self.asked: list[Mapping[str, str]] = []
 
-    def versions(self, unit: Unit, alias: str) -> Mapping[int, str]:
-        return self.existing.get(alias, {})
+    def versions(self, owners: Mapping[str, str]) -> Mapping[str, Mapping[int, str]]:
+        self.asked.append(owners)
+        return {name: self.existing[name] for name in owners if name in self.existing}
 
 
 def rows(count: int, *, held_back: int = 0) -> Estimate:
@@ -174,6 +178,36 @@ def test_an_index_of_the_same_definition_is_continued() -> None:
         assert choose_version(existing, same) == version
 
 
+def test_one_question_about_versions_for_all_units() -> None:
+    counts = {name: {month: rows(1) for month in MONTHS} for name in ("runs", "nodes")}
+    target = Target()
+    build(Source(counts), setups=[setup("runs"), setup("nodes")], target=target)
+    (asked,) = target.asked
+    assert len(asked) == 6
+    assert asked["dify-nodes-t1-2025.03"] == "nodes/t1/2025-03"
+    nobody = Target()
+    build(Source({}), target=nobody)
+    assert nobody.asked == []
+
+
+def test_units_of_a_shared_layout() -> None:
+    source = Source({"runs": {MONTHS[0]: rows(1), MONTHS[1]: rows(2)}})
+    shared = setup(layout=Layout.SHARED)
+    target = Target(
+        {"dify-runs-2025.01": {1: "older"}, "dify-runs-2025.02": {3: shared.definition}}
+    )
+    plan = build(source, setups=[shared], target=target)
+    assert target.asked == [
+        {"dify-runs-2025.01": "runs/*/2025-01", "dify-runs-2025.02": "runs/*/2025-02"}
+    ]
+    february, january = plan.units
+    assert (january.index, february.index) == ("dify-runs-2025.01-v2", "dify-runs-2025.02-v3")
+    assert (january.alias, january.tenant_alias) == ("dify-runs-t1-2025.01", "dify-runs-t1")
+    assert january.share == Share("tenant_id", "t1", "t1")
+    assert plan.shards == 2, "two shards of one new index"
+    assert build(source).units[0].share is None
+
+
 def test_planning_twice_gives_the_same_hash_and_new_rows_do_not_change_it() -> None:
     first = build(Source({"runs": {MONTHS[0]: rows(1)}}))
     assert build(Source({"runs": {MONTHS[0]: rows(99, held_back=4)}})).hash == first.hash
@@ -182,6 +216,10 @@ def test_planning_twice_gives_the_same_hash_and_new_rows_do_not_change_it() -> N
 
 def shape_with(**changes: Any) -> StreamShape:
     return replace(setup().shape, **changes)
+
+
+def with_inputs(**changes: Any) -> tuple[Column, ...]:
+    return (*COLUMNS[:2], replace(COLUMNS[2], **changes), *COLUMNS[3:])
 
 
 def stream_with(**changes: Any) -> StreamShape:
@@ -194,10 +232,8 @@ def stream_with(**changes: Any) -> StreamShape:
         setup(body={"mappings": {"dynamic": True}, "settings": {"index": {}}}),
         setup(material_settings={"number_of_shards": 2}),
         setup(shape=shape_with(columns=COLUMNS[:2])),
-        setup(shape=shape_with(columns=(*COLUMNS[:2], replace(COLUMNS[2], source_type="json")))),
-        setup(
-            shape=shape_with(columns=(*COLUMNS[:2], replace(COLUMNS[2], json_mode=JsonMode.OBJECT)))
-        ),
+        setup(shape=shape_with(columns=with_inputs(source_type="json"))),
+        setup(shape=shape_with(columns=with_inputs(json_mode=JsonMode.OBJECT))),
         setup(shape=shape_with(offload=Offload("l", "r", "c", "f", "t", "i", "k"))),
         setup(shape=stream_with(table="other")),
         setup(shape=stream_with(key="other")),
