@@ -5,12 +5,15 @@ from __future__ import annotations
 import getpass
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_logmigrate.core.errors import ConfigInvalid, IndexConflict, PlanUnusable
+from airflow_provider_logmigrate.core.errors import ConfigInvalid, PlanUnusable
+from airflow_provider_logmigrate.core.naming import migration_dag_id
+from airflow_provider_logmigrate.core.plan import ReadStrategy
+from airflow_provider_logmigrate.core.sweep import swept_streams
 from airflow_provider_logmigrate.hooks.connections import (
     Lookup,
     from_task,
@@ -21,11 +24,14 @@ from airflow_provider_logmigrate.hooks.connections import (
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.config.entities import Config, Migration
+    from airflow_provider_logmigrate.core.clock import Clock, Stop
+    from airflow_provider_logmigrate.core.guard import SourceGuard
+    from airflow_provider_logmigrate.core.pace import Pace
     from airflow_provider_logmigrate.core.plan import Plan, UnitPlan
     from airflow_provider_logmigrate.core.planning import StreamSetup
     from airflow_provider_logmigrate.core.stream import Stream
-    from airflow_provider_logmigrate.core.unit import Unit
     from airflow_provider_logmigrate.ledger.ledger import Ledger
+    from airflow_provider_logmigrate.stores.postgres.preflight import Preflight
     from airflow_provider_logmigrate.stores.postgres.session import Sessions
     from airflow_provider_logmigrate.stores.postgres.source import PostgresSource
     from airflow_provider_logmigrate.stores.search.client import SearchClient
@@ -77,23 +83,31 @@ def open_ledger(lookup: Lookup = from_task, *, who: str | None = None) -> Ledger
     return Ledger(ledger_url(lookup(conn_id)), who=who or getpass.getuser())
 
 
-def open_client(migration: Migration, lookup: Lookup = from_task) -> SearchClient:
-    """Client of a migration's target."""
+def open_client(
+    migration: Migration, lookup: Lookup = from_task, *, stop: Stop | None = None
+) -> SearchClient:
+    """Client of a migration's target.
+
+    :param stop: ends its waits between retries.
+    """
     from airflow_provider_logmigrate.stores.search.client import SearchClient
 
     store = migration.target
-    return SearchClient(search_endpoint(lookup(store.connection), store.type))
+    return SearchClient(search_endpoint(lookup(store.connection), store.type), stop=stop)
 
 
-def open_sessions(migration: Migration, lookup: Lookup = from_task) -> Sessions:
-    """Sessions of a migration's source."""
+def open_sessions(migration: Migration, lookup: Lookup = from_task, *, keep: int = 0) -> Sessions:
+    """Sessions of a migration's source.
+
+    :param keep: see :class:`~airflow_provider_logmigrate.stores.postgres.session.Sessions`.
+    """
     from airflow_provider_logmigrate.stores.postgres.session import Sessions
 
     endpoint = postgres_endpoint(
         lookup(migration.source.connection),
         statement_timeout=migration.limits.statement_timeout_seconds,
     )
-    return Sessions(endpoint)
+    return Sessions(endpoint, keep=keep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +131,30 @@ class Workbench:
                 return setup
         raise PlanUnusable("the source has no such stream (any more)", where=stream)
 
+    def pace(self, *, clock: Clock) -> Pace:
+        """The brakes of one copying task: limits, the target's pressure, the source's health."""
+        from airflow_provider_logmigrate.core.pace import Pace
+
+        return Pace(
+            limits=self.migration.limits.copy, clock=clock, guard=self.source_guard(clock=clock)
+        )
+
+    def source_guard(self, *, clock: Clock) -> SourceGuard | None:
+        """What spares the source, as the migration wants it."""
+        from airflow_provider_logmigrate.core.guard import SourceGuard
+        from airflow_provider_logmigrate.stores.postgres.protection import SourceProbe
+
+        protection = self.migration.protect
+        if protection is None:
+            return None
+        probe = SourceProbe(
+            self.sessions,
+            tables=[setup.shape.stream.table for setup in self.setups],
+            thresholds=protection.thresholds,
+            rng=random.Random(),  # noqa: S311 - which block is looked at
+        )
+        return SourceGuard(probe, protection, clock=clock)
+
     def put_templates(self) -> None:
         """Create or update the index template of every stream. Idempotent.
 
@@ -127,27 +165,41 @@ class Workbench:
         for setup in self.setups:
             template.put(self.client, setup.names.template, [setup.names.pattern], setup.body)
 
-    def versions(self, unit: Unit, alias: str) -> Mapping[int, str]:
-        """Existing versions of a unit's index: number -> definition.
+    def versions(self, owners: Mapping[str, str]) -> Mapping[str, Mapping[int, str]]:
+        """Existing versions of indices: name without version -> number -> definition.
 
+        :param owners: name without version -> whose such an index must be.
         :raises IndexConflict: an index of such a name belongs to something else.
+        """
+        from airflow_provider_logmigrate.stores.search import existing
+
+        found = existing.versions(self.client, owners)
+        for name, versions in found.items():
+            for version in versions:
+                existing.check_owner(
+                    version.index,
+                    says=version.owner,
+                    made_by=version.migration,
+                    owner=owners[name],
+                    migration=self.migration.name,
+                    where=self.client.where,
+                )
+        return {
+            name: {version.number: version.definition or "" for version in versions}
+            for name, versions in found.items()
+        }
+
+    def index_exists(self, plan: UnitPlan) -> bool:
+        """True if the unit's index is there.
+
+        A shared one may have been deleted and made anew by another tenant's task: it has to hold
+        something of the unit's tenant, too.
         """
         from airflow_provider_logmigrate.stores.search import index
 
-        found = index.versions(self.client, alias)
-        for version in found:
-            if version.unit != unit.key:
-                raise IndexConflict(
-                    f"the index exists and isn't this unit's (it says: {version.unit})",
-                    where=version.index,
-                )
-        return {version.number: version.definition or "" for version in found}
-
-    def index_exists(self, plan: UnitPlan) -> bool:
-        """True if the unit's index is there."""
-        from airflow_provider_logmigrate.stores.search import index
-
-        return index.read(self.client, plan.index) is not None
+        if index.read(self.client, plan.index) is None:
+            return False
+        return plan.share is None or self.target.holds_any(plan)
 
     def still_valid(self, plan: Plan) -> None:
         """:raises PlanUnusable: a stream's definition changed since the plan was made."""
@@ -159,28 +211,69 @@ class Workbench:
                 )
 
 
+def _sweep_hint(migration: Migration, looked: Preflight) -> str:
+    """What several tenants of a table without a usable index should know."""
+    stream = looked.shape.stream.name
+    found = swept_streams(
+        {stream: looked.strategy}, migration.strategies, tenants=len(migration.tenants)
+    )
+    if not found or looked.strategy is ReadStrategy.SWEEP:
+        return ""
+    dag = migration_dag_id(migration.name, "sweep")
+    return f"; the DAG {dag} reads it once for all {len(migration.tenants)} tenants"
+
+
 @contextmanager
 def workbench(
-    migration: Migration, streams: Sequence[Stream], *, lookup: Lookup = from_task
+    migration: Migration,
+    streams: Sequence[Stream],
+    *,
+    lookup: Lookup = from_task,
+    stop: Stop | None = None,
 ) -> Iterator[Workbench]:
     """Open source and target of a migration, look at the source, close both at the end.
+
+    :param stop: ends waits between retries.
 
     :raises SourceUnsuitable: a stream's table, column or privilege is missing.
     :raises ConnectionInvalid: a connection is wrong.
     """
-    from airflow_provider_logmigrate.core.planning import StreamSetup
-    from airflow_provider_logmigrate.hooks.content import ObjectStorageContent
-    from airflow_provider_logmigrate.stores.postgres.preflight import preflight
-    from airflow_provider_logmigrate.stores.postgres.source import PostgresSource
-    from airflow_provider_logmigrate.stores.search.mapping import IndexOptions, index_body
-    from airflow_provider_logmigrate.stores.search.target import SearchTarget
+    # Connections are kept from unit to unit; two, since a proof may read two parts at once.
+    with closing(open_sessions(migration, lookup, keep=2)) as sessions:
+        found = _look(migration, streams, sessions)
+        with closing(open_client(migration, lookup, stop=stop)) as client:
+            yield _put_together(migration, found, sessions, client)
 
-    sessions = open_sessions(migration, lookup)
+
+def _look(
+    migration: Migration, streams: Sequence[Stream], sessions: Sessions
+) -> dict[str, Preflight]:
+    """What the source has of the streams; one it doesn't have, and needn't, is left out."""
+    from airflow_provider_logmigrate.core.layout import Layout, check_shareable
+    from airflow_provider_logmigrate.stores.postgres.preflight import preflight
+
     found = {}
     for stream in streams:
         looked = preflight(sessions, stream, forced=migration.strategies.get(stream.name))
         if looked is not None:
+            if migration.layout is Layout.SHARED:
+                check_shareable(looked.shape, unique_key=stream.key in looked.facts.unique)
             found[stream.name] = looked
+    return found
+
+
+def _put_together(
+    migration: Migration,
+    found: Mapping[str, Preflight],
+    sessions: Sessions,
+    client: SearchClient,
+) -> Workbench:
+    from airflow_provider_logmigrate.core.planning import StreamSetup
+    from airflow_provider_logmigrate.hooks.content import ObjectStorageContent
+    from airflow_provider_logmigrate.stores.postgres.source import PostgresSource
+    from airflow_provider_logmigrate.stores.search.mapping import IndexOptions, index_body
+    from airflow_provider_logmigrate.stores.search.target import SearchTarget
+
     index = migration.index
     options = IndexOptions(
         shards=index.shards,
@@ -188,17 +281,18 @@ def workbench(
         refresh_interval=index.refresh_interval,
         total_fields=index.total_fields,
         codec=index.codec,
+        text=index.text,
     )
-    client = open_client(migration, lookup)
     setups = tuple(
         StreamSetup(
             shape=looked.shape,
             names=migration.names(looked.shape.stream),
             strategy=looked.strategy,
-            strategy_reason=looked.reason,
-            body=index_body(looked.shape, options, engine=client.engine),
+            strategy_reason=looked.reason + _sweep_hint(migration, looked),
+            body=index_body(looked.shape, options, engine=client.engine, layout=migration.layout),
             material_settings={"shards": index.shards, "codec": index.codec},
             notes=looked.notes,
+            layout=migration.layout,
         )
         for looked in found.values()
     )
@@ -210,6 +304,7 @@ def workbench(
         chunk_bytes=migration.limits.chunk_bytes,
         content=ObjectStorageContent(offload.url, conn_id=offload.connection) if offload else None,
         inline_limit=offload.inline_limit if offload else 0,
+        counting=migration.counts,
     )
     target = SearchTarget(
         client,
@@ -217,7 +312,4 @@ def workbench(
         shapes={setup.shape.stream.name: setup.shape for setup in setups},
         rng=random.Random(),  # noqa: S311 - jitter of retry delays
     )
-    try:
-        yield Workbench(migration, setups, sessions, source, client, target)
-    finally:
-        client.close()
+    return Workbench(migration, setups, sessions, source, client, target)

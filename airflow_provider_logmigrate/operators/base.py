@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_provider_logmigrate.core.clock import Stop
-from airflow_provider_logmigrate.operators.links import UnitReportLink, report_url
+from airflow_provider_logmigrate.core.naming import encode_tenant
+from airflow_provider_logmigrate.operators.links import REPORT_TASK, UnitReportLink, report_url
 from airflow_provider_logmigrate.operators.retry import LogMigrateRetryPolicy
 
 if TYPE_CHECKING:
@@ -20,20 +21,20 @@ if TYPE_CHECKING:
 
 
 class LogMigrateOperator(BaseOperator):
-    """Base of the operators: a migration and a tenant, both by name.
+    """Base of the operators: a migration by name.
 
     :param migration: name of a migration in logmigrate.yaml.
-    :param tenant: one of its tenants.
     """
 
     operator_extra_links = (UnitReportLink(),)
     ui_color = "#e8f1f8"
+    report_task = REPORT_TASK
+    """The task that the extra link leads to."""
 
-    def __init__(self, *, migration: str, tenant: str, **kwargs: Any) -> None:
+    def __init__(self, *, migration: str, **kwargs: Any) -> None:
         kwargs.setdefault("retry_policy", LogMigrateRetryPolicy())
         super().__init__(**kwargs)
         self.migration = migration
-        self.tenant = tenant
 
     def load_migration(self) -> Migration:
         """The migration's configuration, read now. :raises ConfigInvalid: see there."""
@@ -50,7 +51,19 @@ class LogMigrateOperator(BaseOperator):
     def push_link(self, context: Context) -> None:
         """Show the report link from the start; Airflow itself pushes it only at the end."""
         ti = context["ti"]
-        ti.xcom_push(key=UnitReportLink().xcom_key, value=report_url(ti.dag_id, ti.run_id))
+        url = report_url(ti.dag_id, ti.run_id, task=self.report_task, map_index=ti.map_index)
+        ti.xcom_push(key=UnitReportLink().xcom_key, value=url)
+
+
+class TenantOperator(LogMigrateOperator):
+    """An operator that works for one tenant.
+
+    :param tenant: one of the migration's tenants.
+    """
+
+    def __init__(self, *, tenant: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tenant = tenant
 
 
 class StoppableOperator(LogMigrateOperator):
@@ -67,10 +80,14 @@ class StoppableOperator(LogMigrateOperator):
         self._stop.set("Airflow asked the task to stop")
 
 
-def run_key(context: Context) -> str:
-    """``dag_id/run_id``: a run's key in the ledger."""
+def run_key(context: Context, tenant: str | None = None) -> str:
+    """``dag_id/run_id``: a run's key in the ledger.
+
+    :param tenant: adds ``/tenant``, encoded: where one DAG run works for many, each has its own.
+    """
     ti = context["ti"]
-    return f"{ti.dag_id}/{ti.run_id}"
+    key = f"{ti.dag_id}/{ti.run_id}"
+    return key if tenant is None else f"{key}/{encode_tenant(tenant)}"
 
 
 def lane_plan(ledger: Ledger, lane: Mapping[str, Any]) -> Plan:

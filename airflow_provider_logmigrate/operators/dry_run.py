@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.utils.skipmixin import SkipMixin
 
-from airflow_provider_logmigrate.operators.base import LogMigrateOperator, run_key
+from airflow_provider_logmigrate.operators.base import TenantOperator, run_key
 from airflow_provider_logmigrate.operators.links import REPORT_TASK
 from airflow_provider_logmigrate.operators.options import RunOptions
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class DryRunOperator(LogMigrateOperator, SkipMixin):
+class DryRunOperator(TenantOperator, SkipMixin):
     """Plan a tenant's migration: units, rows, bytes, shards, read strategies, warnings.
 
     Reads from source and target, writes only the plan into the ledger. Repeated without a change

@@ -14,9 +14,16 @@ if TYPE_CHECKING:
 REPORT_TASK = "report"
 
 
-def report_url(dag_id: str, run_id: str) -> str:
-    """Page of the run's report task, relative to Airflow's own address."""
-    return f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}/tasks/{REPORT_TASK}"
+def report_url(
+    dag_id: str, run_id: str, *, task: str = REPORT_TASK, map_index: int | None = None
+) -> str:
+    """Page of the run's report task, relative to Airflow's own address.
+
+    :param map_index: of the report, where each batch of tenants has one.
+    """
+    page = f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}/tasks/{task}"
+    mapped = task != REPORT_TASK and map_index is not None and map_index >= 0
+    return f"{page}/mapped/{map_index}" if mapped else page
 
 
 class UnitReportLink(BaseOperatorLink):
@@ -24,6 +31,7 @@ class UnitReportLink(BaseOperatorLink):
 
     name = "Unit report"
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The report task's page."""
-        return report_url(ti_key.dag_id, ti_key.run_id)
+        task = getattr(operator, "report_task", REPORT_TASK)
+        return report_url(ti_key.dag_id, ti_key.run_id, task=task, map_index=ti_key.map_index)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.errors import Halt
-from airflow_provider_logmigrate.operators.base import LogMigrateOperator, run_key
+from airflow_provider_logmigrate.operators.base import TenantOperator, run_key
+from airflow_provider_logmigrate.operators.run_end import RunEnd, good
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,7 +18,7 @@ class RunUnsuccessful(Halt):
     advice = "read the table above and the first failed task's log, then trigger the DAG again"
 
 
-class ReportOperator(LogMigrateOperator):
+class ReportOperator(TenantOperator):
     """Sum a run up: a table of its units, its outcome in the ledger, and the same as XCom.
 
     Runs whatever happened before (trigger rule ``all_done``) and fails if the run isn't good, so
@@ -29,61 +30,26 @@ class ReportOperator(LogMigrateOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """See the class."""
-        from airflow_provider_logmigrate.core.outcome import UnitReport, outcome_of
-        from airflow_provider_logmigrate.ledger.runs import RunOutcome
-        from airflow_provider_logmigrate.reports import render, units_table
-
         ti = context["ti"]
         key = run_key(context)
         states = self._states(context)
         with self.open_ledger(context) as ledger:
             planned = ti.xcom_pull(task_ids="dry_run", key="plan")
+            end = RunEnd(ledger, self.migration, self.tenant, key=key, log=self.log)
             if not planned:
-                ledger.runs.start(run_id=key, migration=self.migration, tenant=self.tenant)
-                report: dict[str, Any] = {"outcome": "failed", "reason": "there is no plan"}
-                ledger.runs.end(key, RunOutcome.FAILED, report=report)
+                end.without_plan("there is no plan")
                 raise RunUnsuccessful("the run failed: there is no plan", where=key)
-            plan = ledger.plans.load(planned["hash"])
-            certificates = ledger.certificates.latest_by_unit(self.migration)
-            found = ledger.findings.counts(self.migration)
             # A list of one task: a bare name would unwrap the value of a run's only lane.
             lanes = ti.xcom_pull(task_ids=["backfill"])
-            copied = {u: counts for lane in lanes if lane for u, counts in lane["units"].items()}
-            swap = ti.xcom_pull(task_ids="swap") or {}
-            units = [
-                UnitReport.of(
-                    unit,
-                    certificates.get(unit.key),
-                    copied=copied.get(unit.key, {}),
-                    findings=sum(found.get(unit.key, {}).values()),
-                    withheld=swap.get("withheld", {}).get(unit.key),
-                )
-                for unit in plan.units
-            ]
-            outcome = outcome_of(units, task_states=states, dry_run=planned["dry_run"])
-            report = {
-                "outcome": outcome.value,
-                "plan": planned["hash"],
-                "dry_run": planned["dry_run"],
-                "cutover": swap.get("cutover"),
-                "totals": {
-                    name: sum(getattr(unit, name) for unit in units)
-                    for name in (
-                        "rows",
-                        "held_back",
-                        "pending",
-                        "documents",
-                        "rejected",
-                        "findings",
-                    )
-                },
-                "units": [unit.to_json() for unit in units],
-            }
-            ledger.runs.end(key, RunOutcome(outcome.value), report=report)
-        title = f"{self.migration}, tenant {self.tenant}: {outcome.value}"
-        self.log.info("\n%s", render(units_table(title, units)))
-        if not outcome.good:
-            raise RunUnsuccessful(f"the run ended {outcome.value}", where=key)
+            report = end.of_plan(
+                planned["hash"],
+                dry_run=planned["dry_run"],
+                copied={u: counts for lane in lanes if lane for u, counts in lane["units"].items()},
+                swap=ti.xcom_pull(task_ids="swap") or {},
+                task_states=states,
+            )
+        if not good(report):
+            raise RunUnsuccessful(f"the run ended {report['outcome']}", where=key)
         return report
 
     def _states(self, context: Context) -> list[str]:

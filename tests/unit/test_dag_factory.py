@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,8 @@ def test_one_dag_per_tenant_with_reversible_names(tmp_path: Path) -> None:
     from airflow_provider_logmigrate.dag_factory import build_dags
 
     dags = build_dags(config(tmp_path))
+    sweep = dags.pop("logmigrate_logs.sweep")
+    assert sweep.dag_display_name == "logs: sweep"
     assert list(dags) == ["logmigrate_logs_acme", "logmigrate_logs_a_2cb", "logmigrate_logs__2a"]
     assert [dag.dag_id for dag in dags.values()] == list(dags)
     assert [dag.dag_display_name for dag in dags.values()] == [
@@ -135,9 +138,9 @@ def test_the_form(tmp_path: Path) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
     dag = only_dag(tmp_path)
-    assert list(dag.params) == ["streams", "from", "to", "dry_run", "sample"]
+    assert list(dag.params) == ["streams", "from", "to", "dry_run", "sample", "mode"]
     assert dag.params.validate() == {
-        "streams": [], "from": None, "to": None, "dry_run": False, "sample": None,
+        "streams": [], "from": None, "to": None, "dry_run": False, "sample": None, "mode": None,
     }  # fmt: skip
     good: list[tuple[str, Any]] = [
         ("streams", ["runs", "workflow_app_logs"]),
@@ -146,6 +149,9 @@ def test_the_form(tmp_path: Path) -> None:
         ("to", None),
         ("dry_run", True),
         ("sample", 1000),
+        ("mode", "full"),
+        ("mode", None),
+        ("mode", "full"),
     ]
     bad: list[tuple[str, Any]] = [
         ("streams", ["workflow"]),
@@ -155,6 +161,8 @@ def test_the_form(tmp_path: Path) -> None:
         ("dry_run", "maybe"),
         ("sample", -1),
         ("sample", 100_000),
+        ("mode", "thorough"),
+        ("mode", "thorough"),
     ]
     for name, value in good:
         assert dag.params.get_param(name).resolve(value) == value
@@ -163,14 +171,146 @@ def test_the_form(tmp_path: Path) -> None:
             dag.params.get_param(name).resolve(value)
 
 
-def test_too_many_tenants_is_an_error_and_no_silent_cut(tmp_path: Path) -> None:
-    from airflow_provider_logmigrate.core.errors import ConfigInvalid
+def test_parameters_stand_in_the_dag_once_and_reach_its_tasks(tmp_path: Path) -> None:
+    """In each task again they made up most of what Airflow stores of a DAG."""
+    from airflow.sdk.definitions.param import process_params
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    for changes in ({}, {"dags": "grouped"}):
+        dag = only_dag(tmp_path, approval="before_swap", **changes)
+        stored = DagSerialization.to_dict(dag)["dag"]
+        named = [name for name, _ in stored["params"]]
+        assert {"streams", "sample"} <= set(named)
+        assert len(stored["tasks"]) == 6
+        assert not any("params" in task["__var"] for task in stored["tasks"])
+        assert not any(
+            "params" in task["__var"].get("partial_kwargs", {}) for task in stored["tasks"]
+        )
+        conf = {"sample": 7, "from": "2025-03-01"}
+        for task in dag.tasks:
+            found = process_params(dag, task, conf, suppress_exception=False)
+            assert {name: found[name] for name in conf} == conf
+            assert found["streams"] == []
+
+
+def test_a_sweep_ends_with_settling_whatever_happens_and_triggers_the_tenants(
+    tmp_path: Path,
+) -> None:
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    built = config(tmp_path, tenants=["acme", "sweep"], pool="target")
+    dag = build_dags(built)["logmigrate_logs.sweep"]
+    assert edges(dag) == {
+        "plan_sweep": {"sweep"}, "sweep": {"settle"}, "settle": {"tenants"}, "tenants": set(),
+    }  # fmt: skip
+    assert dag.get_task("settle").trigger_rule == "all_done"
+    sweep: Any = dag.get_task("sweep")
+    assert sweep.partial_kwargs["pool"] == "target"
+    assert set(dag.params) == {"streams", "from", "to", "dry_run", "then_trigger"}
+    grouped = build_dags(built, limit=1)["logmigrate_logs.sweep"].get_task("settle")
+    settle: Any = grouped
+    assert settle.group_dag == "logmigrate_logs.tenants"
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"tenants": ["acme"]}, False),
+        ({"tenants": ["acme"], "strategy": "sweep"}, True),
+        ({"tenants": ["acme", "b"]}, True),
+        ({"tenants": ["acme", "b"], "strategy": "keyset"}, False),
+        ({"tenants": ["acme", "b"], "strategy": {"workflow_runs": "keyset"}}, True),
+    ],
+)
+def test_a_migration_has_a_sweep_only_where_a_stream_may_be_swept(
+    tmp_path: Path, changes: dict[str, Any], wanted: bool
+) -> None:
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    assert ("logmigrate_logs.sweep" in build_dags(config(tmp_path, **changes))) is wanted
+
+
+def test_too_many_tenants_share_a_dag(tmp_path: Path) -> None:
     from airflow_provider_logmigrate.dag_factory import build_dags
 
     built = config(tmp_path, tenants=[f"t{n}" for n in range(6)])
-    assert len(build_dags(built, limit=6)) == 6
+    assert len(build_dags(built, limit=6)) == 6 + 1
+    assert list(build_dags(built, limit=5)) == [
+        "logmigrate_logs.tenants", "logmigrate_logs.sweep",
+    ]  # fmt: skip
+    assert list(build_dags(built, limit=5, only="logmigrate_logs.tenants")) == [
+        "logmigrate_logs.tenants"
+    ]
+    assert build_dags(built, limit=5, only="logmigrate_logs_t1") == {}
+
+
+def test_too_many_tenants_that_must_have_dags_are_an_error_and_no_silent_cut(
+    tmp_path: Path,
+) -> None:
+    from airflow_provider_logmigrate.core.errors import ConfigInvalid
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    built = config(tmp_path, tenants=[f"t{n}" for n in range(6)], dags="per_tenant")
+    assert len(build_dags(built, limit=6)) == 6 + 1
     with pytest.raises(ConfigInvalid, match=r"6 tenants.*at most 5.*max_tenant_dags"):
         build_dags(built, limit=5)
+
+
+def test_the_largest_migrations_are_grouped_until_the_rest_fits(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from airflow_provider_logmigrate.config.entities import DagsPer
+    from airflow_provider_logmigrate.dag_factory.build import grouped
+
+    (model,) = config(tmp_path).migrations.values()
+
+    def migration(name: str, tenants: int, dags: DagsPer = DagsPer.AUTO) -> Any:
+        return replace(model, name=name, tenants=tuple(f"t{n}" for n in range(tenants)), dags=dags)
+
+    small, middle, large = migration("s", 2), migration("m", 5), migration("l", 9)
+    asked, kept = migration("a", 1, DagsPer.GROUPED), migration("k", 20, DagsPer.TENANT)
+    for limit, expected in ((16, ""), (15, "l"), (7, "l"), (6, "lm"), (2, "lm"), (1, "lms")):
+        assert grouped([small, large, middle], limit=limit) == frozenset(expected), limit
+    assert grouped([asked, small], limit=2) == {"a"}
+    assert grouped([kept, small, large], limit=22) == {"l"}
+
+
+@pytest.mark.parametrize("approval", ["none", "before_backfill", "before_swap"])
+def test_the_dag_of_many_tenants(tmp_path: Path, approval: str) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    dag = only_dag(tmp_path, dags="grouped", approval=approval, lanes=3, pool="p", retries=4)
+    assert dag.dag_id == "logmigrate_logs.tenants"
+    copying = "copies" if approval == "before_swap" else "tenants"
+    way = ["dry_run", f"{copying}.backfill", f"{copying}.validate", "tenants.swap"]
+    way.append("tenants.report")
+    if approval != "none":
+        way.insert(1 if approval == "before_backfill" else 3, "approval")
+    assert {task.task_id for task in dag.tasks} == set(way)
+    for earlier, later in pairwise(way):
+        assert later in dag.get_task(earlier).downstream_task_ids
+    # Refused, an approval would skip the report; stopped, a dry run must skip everything.
+    if approval != "none":
+        assert "tenants.report" not in dag.get_task("approval").downstream_task_ids
+    assert dag.get_task("dry_run").downstream_task_ids == set(way) - {"dry_run"}
+    assert dag.get_task("tenants.report").trigger_rule == "all_done"
+    mapped = [task for task in dag.tasks if "." in task.task_id]
+    assert {task.max_active_tis_per_dagrun for task in mapped} == {3}
+    assert [task.pool for task in mapped if task.task_id.endswith("backfill")] == ["p"]
+    assert {task.retries for task in dag.tasks if task.task_id != "approval"} == {4}
+    assert next(iter(dag.params)) == "tenants"
+    restored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert type(restored.task_group.children["tenants"]).__name__ == "SerializedMappedTaskGroup"
+
+
+def test_no_tenant_has_the_id_of_the_dag_of_many() -> None:
+    from airflow_provider_logmigrate.core.naming import dag_id, migration_dag_id
+
+    many = migration_dag_id("logs", "tenants")
+    for tenant in (".tenants", "tenants", "_tenants", "s.tenants", "log_s"):
+        for migration in ("logs", "log", "logs_", "l"):
+            assert "." not in dag_id(migration, tenant)
+            assert dag_id(migration, tenant) != many
 
 
 def test_a_wrong_entry_shows_as_a_dag_beside_the_good_ones(tmp_path: Path) -> None:
@@ -246,10 +386,46 @@ def test_parsing_the_dag_file_connects_to_nothing_and_imports_no_client(tmp_path
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["dags"] == ["logmigrate_logs__2a", "logmigrate_logs_a_2cb", "logmigrate_logs_acme"]
+    assert found["dags"] == [
+        "logmigrate_logs.sweep",
+        "logmigrate_logs__2a",
+        "logmigrate_logs_a_2cb",
+        "logmigrate_logs_acme",
+    ]
     roots = {name.split(".")[0] for name in found["modules"]}
     assert roots & CLIENTS == set()
     ours = {name for name in found["all"] if name.startswith("airflow_provider_logmigrate.")}
     assert not [name for name in ours if name.split(".")[1] in OURS]
     assert "airflow_provider_logmigrate.reports" not in ours
     assert len(found["modules"]) < 250, found["modules"]
+
+
+def test_a_purge_block_gives_the_dags_that_delete_and_bring_back(tmp_path: Path) -> None:
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    assert not [name for name in build_dags(config(tmp_path)) if ".purge" in name]
+
+    asked = build_dags(config(tmp_path, purge={}))
+    purge, restore = asked["logmigrate_logs.purge"], asked["logmigrate_logs.restore"]
+    assert edges(purge) == {"plan": {"approval"}, "approval": {"purge"}, "purge": set()}
+    assert edges(restore) == {"restore": set()}
+    assert purge.params["tenant"] == "acme"
+    planned: Any = purge.get_task("plan")
+    assert planned.approved_later
+    assert purge.max_active_runs == 1
+    assert (purge.schedule is None, restore.schedule is None) == (True, True)
+
+    unasked = build_dags(config(tmp_path, purge={"approval": False}))["logmigrate_logs.purge"]
+    assert edges(unasked) == {"plan": {"purge"}, "purge": set()}
+    planned = unasked.get_task("plan")
+    assert not planned.approved_later
+
+
+def test_a_purge_dag_survives_serialization(tmp_path: Path) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    for name, dag in build_dags(config(tmp_path, purge={})).items():
+        if name.endswith((".purge", ".restore")):
+            assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == name

@@ -18,7 +18,6 @@ from airflow_provider_logmigrate.stores.postgres.catalog import (
     table_facts,
 )
 from airflow_provider_logmigrate.stores.postgres.read import (
-    copied_fields,
     page_query,
     row_condition,
 )
@@ -44,6 +43,13 @@ class Preflight:
     def bytes_per_row(self) -> float:
         """Bytes of the table per row; 0 if it was never analysed."""
         return self.facts.bytes / self.facts.rows if self.facts.rows > 0 else 0.0
+
+    @property
+    def finds_tenants(self) -> bool:
+        """True if an index leads on tenant and event time: a period is found without a scan."""
+        stream = self.shape.stream
+        wanted = (stream.tenant_column, stream.event_time)
+        return any(index[:2] == wanted for index in self.facts.indexes)
 
 
 def choose_strategy(
@@ -122,9 +128,7 @@ def explain_page(sessions: Sessions, found: Preflight, tenant: str, period: Peri
     rows = RowSql(found.shape, not_null=found.facts.not_null)
     part = TimeRange(period.start, period.end)
     query = sql.SQL("EXPLAIN (FORMAT JSON) {}").format(
-        page_query(
-            rows, row_condition(rows, tenant, part, None), fields=copied_fields(rows), limit=1000
-        )
+        page_query(rows, row_condition(rows, tenant, part, None), limit=1000)
     )
 
     def run(connection: PgConnection) -> list[str]:
@@ -146,7 +150,8 @@ def explain_page(sessions: Sessions, found: Preflight, tenant: str, period: Peri
 def _node_types(node: dict) -> list[str]:  # type: ignore[type-arg]
     types = [str(node["Node Type"])]
     for child in node.get("Plans", []):
-        if child.get("Parent Relationship") != "SubPlan":
+        # Those look at other tables: the row's parent, whether there is any offloaded content.
+        if child.get("Parent Relationship") not in ("SubPlan", "InitPlan"):
             types += _node_types(child)
     return types
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2 import errors as pg
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE as IDLE
 from psycopg2.extensions import connection as PgConnection
 
 from airflow_provider_logmigrate.core.backoff import Backoff
@@ -74,11 +76,16 @@ class PostgresEndpoint:
 
 
 class Session:
-    """One connection that is opened when needed and opened again after it broke."""
+    """One connection that is opened when needed and opened again after it broke.
+
+    :param kept: an idle connection to begin with. It may have died unnoticed since it was last
+        used, so its loss isn't held against the source: a new one is opened at once.
+    """
 
     def __init__(
         self,
         *,
+        kept: PgConnection | None,
         connect: Callable[[], PgConnection],
         explain: Callable[[psycopg2.Error], LogMigrateError],
         delays: Callable[[], Iterator[float]],
@@ -87,7 +94,8 @@ class Session:
     ) -> None:
         self._connect, self._explain, self._delays = connect, explain, delays
         self._stop, self._label = stop, label
-        self._connection: PgConnection | None = None
+        self._connection = kept
+        self._unsure = kept is not None
 
     def run(
         self, work: Callable[[PgConnection], T], *, progress: Callable[[], int] | None = None
@@ -107,7 +115,10 @@ class Session:
             try:
                 return self._once(work)
             except SourceUnavailable:
+                unsure = self._unsure and self._connection is not None and self._connection.closed
                 self.close()
+                if unsure:
+                    continue
                 if progress is not None and progress() != before:
                     delays, before = self._delays(), progress()
                 delay = next(delays, None)
@@ -119,21 +130,37 @@ class Session:
         if self._connection is None:
             self._connection = self._connect()
         try:
-            return work(self._connection)
+            result = work(self._connection)
         except psycopg2.Error as error:
             raise self._explain(error) from error
+        self._unsure = False
+        return result
 
     def close(self) -> None:
         """Close the connection, if there is one."""
+        self._unsure = False
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
+    def release(self) -> PgConnection | None:
+        """Give up the connection to somebody else; ``None`` if it isn't fit for use."""
+        connection, self._connection = self._connection, None
+        if connection is None or connection.closed:
+            return None
+        # In the middle of a statement, or of a transaction: nobody else's business.
+        if not connection.autocommit or connection.info.transaction_status != IDLE:
+            connection.close()
+            return None
+        return connection
+
 
 class Sessions:
-    """Opens connections to one source and retries what passes by itself.
+    """Opens connections to one source and retries what passes by itself. Thread-safe.
 
     :param rng: jitter of retry delays.
+    :param keep: connections of each kind of settings that stay open for the next session; then
+        :meth:`close` is the owner's duty.
     """
 
     def __init__(
@@ -142,8 +169,12 @@ class Sessions:
         *,
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
+        keep: int = 0,
     ) -> None:
         self.endpoint = endpoint
+        self._keep = keep
+        self._idle: dict[frozenset[tuple[str, str]], list[PgConnection]] = {}
+        self._lock = threading.Lock()
         self._backoff = backoff or Backoff(attempts=4, first=0.5, cap=15)
         self._rng = rng or random.Random()  # noqa: S311 - jitter
 
@@ -159,7 +190,7 @@ class Sessions:
             connection.close()
 
     def run(self, work: Callable[[PgConnection], T]) -> T:
-        """Run ``work`` on a connection of its own; see :meth:`Session.run`."""
+        """Run ``work`` in a session of its own; see :meth:`Session.run`."""
         with self.session() as session:
             return session.run(work)
 
@@ -169,7 +200,12 @@ class Sessions:
     ) -> Iterator[Session]:
         """One connection for many short statements, opened again when it breaks."""
         delays = self._backoff
+        kind = frozenset((settings or {}).items())
+        with self._lock:
+            idle = self._idle.get(kind)
+            kept = idle.pop() if idle else None
         session = Session(
+            kept=kept,
             connect=lambda: self._connect(settings or {}),
             explain=self.explain,
             delays=lambda: delays.delays(self._rng),
@@ -179,7 +215,27 @@ class Sessions:
         try:
             yield session
         finally:
-            session.close()
+            self._take_back(session, kind)
+
+    def close(self) -> None:
+        """Close the idle connections. Those in use are closed when their sessions end."""
+        with self._lock:
+            self._keep = 0
+            idle = [connection for kind in self._idle.values() for connection in kind]
+            self._idle.clear()
+        for connection in idle:
+            connection.close()
+
+    def _take_back(self, session: Session, kind: frozenset[tuple[str, str]]) -> None:
+        connection = session.release()
+        if connection is None:
+            return
+        with self._lock:
+            idle = self._idle.setdefault(kind, [])
+            if kept := len(idle) < self._keep:
+                idle.append(connection)
+        if not kept:
+            connection.close()
 
     def _connect(self, settings: Mapping[str, str]) -> PgConnection:
         end = self.endpoint

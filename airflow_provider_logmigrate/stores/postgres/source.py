@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from airflow_provider_logmigrate.core.chunk import Chunk, Chunker
@@ -18,6 +19,7 @@ from airflow_provider_logmigrate.core.ports import (
     TimeRange,
 )
 from airflow_provider_logmigrate.core.stream import StreamShape
+from airflow_provider_logmigrate.core.survey import Counting, Survey
 from airflow_provider_logmigrate.core.unit import Period
 from airflow_provider_logmigrate.stores.postgres import summarise as queries
 from airflow_provider_logmigrate.stores.postgres.offload import ContentReader, OffloadResolver
@@ -26,6 +28,9 @@ from airflow_provider_logmigrate.stores.postgres.read import Reader
 from airflow_provider_logmigrate.stores.postgres.render import RowRenderer
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
 from airflow_provider_logmigrate.stores.postgres.session import Sessions
+from airflow_provider_logmigrate.stores.postgres.survey import survey_all, tenant_exists
+from airflow_provider_logmigrate.stores.postgres.sweep import PartReader
+from airflow_provider_logmigrate.stores.postgres.timeless import timeless_note
 
 
 class PostgresSource:
@@ -34,6 +39,7 @@ class PostgresSource:
     :param streams: preflight result of every stream, by name.
     :param content: reads offloaded content; ``None`` leaves it out.
     :param inline_limit: bytes of one offloaded object that are inlined at most.
+    :param counting: how closely a survey counts.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class PostgresSource:
         chunk_bytes: int = 4 << 20,
         content: ContentReader | None = None,
         inline_limit: int = 8 << 20,
+        counting: Counting = Counting.AUTO,
     ) -> None:
         self._sessions = sessions
         self._streams = streams
@@ -56,6 +63,7 @@ class PostgresSource:
         self._chunk_bytes = chunk_bytes
         self._content = content
         self._inline_limit = inline_limit
+        self._counting = counting
 
     def shape(self, stream: str) -> StreamShape:
         """The stream's shape. :raises PlanUnusable: the source doesn't have the stream."""
@@ -69,18 +77,33 @@ class PostgresSource:
     def survey(
         self, stream: str, tenant: str, periods: Sequence[Period]
     ) -> Mapping[Period, Estimate]:
-        """Rows and bytes of a tenant's periods, counted in one pass."""
-        return queries.survey(
+        """Rows and bytes of a tenant's periods, found in one look.
+
+        :raises TenantInvalid: the tenant column can't hold such a name.
+        """
+        self._of(stream).tenant(tenant)
+        return self.survey_all(stream, [tenant], periods).of(tenant)
+
+    def survey_all(self, stream: str, tenants: Sequence[str], periods: Sequence[Period]) -> Survey:
+        """Rows and bytes of many tenants' periods, in one pass over the table."""
+        looked = self.preflight(stream)
+        found = survey_all(
             self._sessions,
             self._of(stream),
-            tenant,
+            tenants,
             periods,
-            bytes_per_row=self._streams[stream].bytes_per_row,
+            bytes_per_row=looked.bytes_per_row,
+            indexed=looked.finds_tenants,
+            counting=self._counting,
         )
+        if not looked.finds_tenants:
+            return found
+        timeless = timeless_note(self._sessions, self._of(stream), tenants)
+        return replace(found, note="; ".join(filter(None, (found.note, timeless))))
 
     def has_tenant(self, stream: str, tenant: str) -> bool:
         """True if the stream has any row of the tenant."""
-        return queries.tenant_exists(self._sessions, self._of(stream), tenant)
+        return tenant_exists(self._sessions, self._of(stream), tenant)
 
     def read(
         self,
@@ -93,7 +116,7 @@ class PostgresSource:
     ) -> None:
         """See the port: chunks in cursor order, no transaction longer than a page."""
         rows = self._of(request.plan.unit.stream)
-        chunker = Chunker(emit, max_bytes=self._chunk_bytes)
+        chunker = Chunker(emit, max_bytes=request.chunk_bytes or self._chunk_bytes)
         reader: ContentReader = self._content or _NoContent()
         resolver = OffloadResolver(reader, inline_limit=self._inline_limit, report=report)
         renderer = RowRenderer(
@@ -104,6 +127,15 @@ class PostgresSource:
             report=report,
         )
         Reader(self._sessions, rows, renderer, page_rows=self._page_rows, stop=stop).read(request)
+
+    def parts(self) -> PartReader:
+        """Reads parts of tables for all tenants at once."""
+        return PartReader(
+            self._sessions,
+            self._rows,
+            content=self._content or _NoContent(),
+            inline_limit=self._inline_limit,
+        )
 
     def summarise(self, plan: UnitPlan, *, upper: datetime) -> Summary:
         """Hourly buckets; a statement per day where an index serves, else one pass."""
