@@ -11,6 +11,17 @@ MAX_LISTED = 100
 """Findings listed by id in a certificate; all are counted."""
 
 
+class ProofMode(str, Enum):
+    """How closely a unit is compared."""
+
+    FINGERPRINT = "fingerprint"
+    """Keys and fingerprints of all rows."""
+    SAMPLE = "sample"
+    """And some documents field by field."""
+    FULL = "full"
+    """And all documents byte by byte."""
+
+
 class FindingKind(str, Enum):
     """How a document can differ from its row."""
 

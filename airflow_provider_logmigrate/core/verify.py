@@ -1,9 +1,9 @@
-"""Proof of a unit: fingerprints of every row by hour, then a random deep sample.
+"""Proof of a unit: fingerprints of every row by hour, a random deep sample, every document.
 
 What it proves: with verdict ``equal``, the set of (key, fingerprint) pairs of all settled rows
 before ``upper`` equals the set the index holds, up to a collision of 64-bit sums; and the sampled
-documents equal their rows field by field. What it doesn't prove: that an unsampled document's
-``_source`` is what its stored fingerprint was computed from.
+documents equal their rows field by field. Unless it is a full proof, it doesn't prove that an
+unsampled document's ``_source`` is what its stored fingerprint was computed from.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from airflow_provider_logmigrate.core.certificate import (
     Finding,
@@ -19,14 +20,21 @@ from airflow_provider_logmigrate.core.certificate import (
     TallyBuilder,
     Verdict,
 )
+from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.compare import RowComparer
-from airflow_provider_logmigrate.core.errors import TargetUnavailable
+from airflow_provider_logmigrate.core.errors import SourceUnavailable, TargetUnavailable
 from airflow_provider_logmigrate.core.fingerprint import Summary, differing_hours
+from airflow_provider_logmigrate.core.full_proof import compare_all
+from airflow_provider_logmigrate.core.guard import SourceGuard
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.ports import KeyPrint, Source, Target
+from airflow_provider_logmigrate.core.together import both
 
 STALE_REMEMBERED = 100_000
 """Keys of stale documents kept in memory, some 10 MB; a sample meets few of more."""
+
+_DOCUMENTS_ONLY = frozenset({FindingKind.EXTRA, FindingKind.DUPLICATE})
+"""What a look from the rows to their documents can't see."""
 
 SAMPLE_PAGE = 100
 """Rows fetched at once for the deep sample."""
@@ -34,7 +42,10 @@ SAMPLE_PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Both summaries and everything that differs."""
+    """Both summaries and everything that differs.
+
+    :param sampled: documents whose content was compared, chosen at random or all of them.
+    """
 
     source: Summary
     target: Summary
@@ -53,6 +64,9 @@ def prove(
     comparer: RowComparer,
     sample: int,
     seed: int,
+    full: bool = False,
+    stop: Stop | None = None,
+    guard: SourceGuard | None = None,
 ) -> Proof:
     """Compare a unit's two sides.
 
@@ -60,30 +74,139 @@ def prove(
     :param rejected: keys in the unit's dead letters: expected to be missing.
     :param sample: documents to compare field by field.
     :param seed: repeats the random choice.
+    :param full: compare all documents as well, see :mod:`.full_proof`.
+    :param stop: ends that; ``guard`` spares the source meanwhile.
     :raises TargetUnavailable: the index has documents, but none came for the sample.
+    :raises SourceUnavailable: rows vanished during a full proof, so that it proves nothing.
     """
-    left = source.summarise(plan, upper=upper)
-    right = target.summarise(plan)
-    tally = TallyBuilder()
-    stale: set[str] = set()
-    for hour in differing_hours(left, right):
-        pairs = merge(source.keys(plan, hour=hour, upper=upper), target.keys(plan, hour=hour))
-        for finding in _compare_keys(pairs, rejected):
-            tally.add(finding)
-            if finding.kind is FindingKind.STALE and len(stale) < STALE_REMEMBERED:
-                stale.add(finding.key)
+    left, right = both(lambda: source.summarise(plan, upper=upper), lambda: target.summarise(plan))
+    work = _Work(source, target, plan, upper, rejected, comparer)
+    differing = set(differing_hours(left, right))
+    # A full proof looks at the rows' side once more, row by row.
+    work.list_hours(differing, only=_DOCUMENTS_ONLY if full else frozenset(FindingKind))
     if right.outside:
-        tally.add(Finding(FindingKind.EXTRA, "*", f"{right.outside} documents have no event time"))
+        text = f"{right.outside} documents have no event time"
+        work.tally.add(Finding(FindingKind.EXTRA, "*", text))
+    rows = None
+    if full:
+        there = left.total.count - left.gone
+        lacking, rows = work.compare_all(there, stop=stop or Stop(), guard=guard)
+        # A document under a wrong id leaves its hour's sums as they are; only its row tells.
+        work.list_hours(lacking - differing, only=_DOCUMENTS_ONLY)
     held = right.total.count + right.outside
-    sampled = _compare_sample(
-        source, target, plan, comparer, sample, seed, tally, held=held, stale=stale
-    )
-    found = tally.build()
-    return Proof(left, right, _verdict(found), found, sampled)
+    sampled = work.compare_sample(sample, seed, held=held, gone=left.gone)
+    found = work.tally.build()
+    return Proof(left, right, _verdict(found), found, sampled if rows is None else rows)
+
+
+class _Work:
+    """The steps of one proof, and what they find.
+
+    :ivar named: keys that a finding names already: one cause, one finding.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target,
+        plan: UnitPlan,
+        upper: datetime,
+        rejected: Collection[str],
+        comparer: RowComparer,
+    ) -> None:
+        self._source, self._target, self._plan = source, target, plan
+        self._upper, self._rejected, self._comparer = upper, rejected, comparer
+        self.tally = TallyBuilder()
+        self.named: set[str] = set()
+
+    def list_hours(self, hours: Collection[datetime], *, only: Collection[FindingKind]) -> None:
+        """List hours key by key on both sides, oldest first.
+
+        :param only: findings that count here.
+        """
+        for hour in sorted(hours):
+            pairs = merge(
+                self._source.keys(self._plan, hour=hour, upper=self._upper),
+                self._target.keys(self._plan, hour=hour),
+            )
+            for finding in _compare_keys(pairs, self._rejected):
+                if finding.kind not in only:
+                    continue
+                self.tally.add(finding)
+                if finding.kind is FindingKind.STALE and len(self.named) < STALE_REMEMBERED:
+                    self.named.add(finding.key)
+
+    def compare_all(
+        self, counted: int, *, stop: Stop, guard: SourceGuard | None
+    ) -> tuple[set[datetime], int]:
+        """The full proof; hours in which a row has no document, and how many rows there were.
+
+        :param counted: rows of the source's summary.
+        """
+        compared = compare_all(
+            source=self._source,
+            target=self._target,
+            plan=self._plan,
+            upper=self._upper,
+            rejected=self._rejected,
+            comparer=self._comparer,
+            tally=self.tally,
+            stop=stop,
+            guard=guard,
+        )
+        if compared.rows < counted:
+            # More is no harm: what was settled meanwhile was compared.
+            raise SourceUnavailable(
+                f"{counted:,} rows were counted, and a moment later {compared.rows:,} were read:"
+                " rows are being deleted, or the read strategy doesn't find them",
+                where=self._plan.key,
+                counted=counted,
+                compared=compared.rows,
+            )
+        self.named.update(compared.named)
+        return set(compared.lacking), compared.rows
+
+    def compare_sample(self, size: int, seed: int, *, held: int, gone: int = 0) -> int:
+        """Compare random documents with their rows; how many there were.
+
+        :param held: documents of the index.
+        :param gone: purged rows: a document without a row may be one of theirs.
+        """
+        if size <= 0:
+            return 0
+        documents = self._target.sample(self._plan, size=size, seed=seed)
+        if held and not documents:
+            raise TargetUnavailable(
+                f"the index has {held:,} documents but returned none for the sample",
+                where=self._plan.index,
+            )
+        compared = 0
+        for start in range(0, len(documents), SAMPLE_PAGE):
+            compared += self._compare_page(documents[start : start + SAMPLE_PAGE], gone=gone)
+        return compared
+
+    def _compare_page(self, page: list[tuple[str, dict[str, Any]]], *, gone: int) -> int:
+        rows = dict(self._source.rows(self._plan, [key for key, _ in page]))
+        for key, document in page:
+            if key not in rows and gone:
+                continue  # the hours' sums have accounted for it
+            if key not in rows:
+                # The fingerprints have named it, unless it carries those of another row.
+                known = FindingKind.EXTRA, FindingKind.DUPLICATE
+                if not sum(self.tally.count(kind) for kind in known):
+                    text = "found by the sample: no such row"
+                    self.tally.add(Finding(FindingKind.EXTRA, key, text))
+                continue
+            if key in self.named:
+                continue
+            for difference in self._comparer.differences(rows[key], document):
+                self.tally.add(Finding(FindingKind.ALTERED, key, difference))
+        return len(rows) if gone else len(page)
 
 
 def _verdict(tally: Tally) -> Verdict:
-    differing = set(tally.counts) - {FindingKind.REJECTED.value}
+    # Content that can't be read any more decides nothing, either way; it is counted.
+    differing = set(tally.counts) - {FindingKind.REJECTED.value, FindingKind.CONTENT.value}
     if differing:
         return Verdict.DIFFERENT
     return Verdict.EQUAL_BUT_REJECTED if tally.of(FindingKind.REJECTED) else Verdict.EQUAL
@@ -126,39 +249,3 @@ def _compare_keys(
             if (row.high, row.low) != (document.high, document.low):
                 yield Finding(FindingKind.STALE, row.key, "fingerprints differ")
             last_key = row.key
-
-
-def _compare_sample(
-    source: Source,
-    target: Target,
-    plan: UnitPlan,
-    comparer: RowComparer,
-    size: int,
-    seed: int,
-    tally: TallyBuilder,
-    *,
-    held: int,
-    stale: Collection[str],
-) -> int:
-    if size <= 0:
-        return 0
-    documents = target.sample(plan, size=size, seed=seed)
-    if held and not documents:
-        raise TargetUnavailable(
-            f"the index has {held:,} documents but returned none for the sample",
-            where=plan.index,
-        )
-    for start in range(0, len(documents), SAMPLE_PAGE):
-        page = documents[start : start + SAMPLE_PAGE]
-        rows = dict(source.rows(plan, [key for key, _ in page]))
-        for key, document in page:
-            if key not in rows:
-                # The fingerprints have named it, unless it carries those of another row.
-                if not tally.count(FindingKind.EXTRA) + tally.count(FindingKind.DUPLICATE):
-                    tally.add(Finding(FindingKind.EXTRA, key, "found by the sample: no such row"))
-                continue
-            if key in stale:
-                continue  # one cause, one finding: the row changed after the copy
-            for difference in comparer.differences(rows[key], document):
-                tally.add(Finding(FindingKind.ALTERED, key, difference))
-    return len(documents)

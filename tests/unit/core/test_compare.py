@@ -152,3 +152,51 @@ def test_every_column_is_compared_and_long_values_are_cut() -> None:
     assert [difference.split(":")[0] for difference in found] == ["b", "c"]
     assert max(map(len, found)) < 200
     assert "(10002 characters)" in found[0]
+
+
+def between(kind: ColumnKind, wanted: str, document: str) -> list[tuple[str, str]]:
+    shape = StreamShape(Stream("s", "s", "s", "c", "c", "c"), (Column("c", kind, "t"),))
+    sides = (json.loads(text, parse_float=Decimal) for text in (wanted, document))
+    return list(RowComparer(shape).between(*sides))
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        (K.TEXT, '{"c": "a\\u00e4"}', '{"c":"aä"}'),
+        (K.INTEGER, '{"c": 1}', '{"c": 1.0}'),
+        (K.FLOAT, '{"c": 1e2}', '{"c": 100}'),
+        (K.DECIMAL, '{"c": 0.10000000000000000000001}', '{"c": 1.0000000000000000000001e-1}'),
+        (K.TIMESTAMP, '{"c": "2025-01-01T00:00:00+00:00"}', '{"c": "2025-01-01 00:00:00Z"}'),
+        (K.TIMESTAMP, '{"c": null}', '{"c": null}'),
+        (K.JSON, '{"c": {"a": [1, {}], "b": 2}}', '{"c": {"b": 2.0, "a": [1, {}]}}'),
+        (K.TEXT, '{"c": "x", "more": {"high": 1}}', '{"more": {"high": 1.0}, "c": "x"}'),
+    ],
+)
+def test_two_documents_that_say_the_same(kind: ColumnKind, one: str, other: str) -> None:
+    assert between(kind, one, other) == between(kind, other, one) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        (K.TEXT, '{"c": "1"}', '{"c": 1}'),
+        (K.TEXT, '{"c": ""}', '{"c": null}'),
+        (K.BOOLEAN, '{"c": true}', '{"c": 1}'),
+        (K.INTEGER, '{"c": 0}', '{"c": null}'),
+        (K.DECIMAL, '{"c": 0.10000000000000000000001}', '{"c": 0.1}'),
+        (K.TIMESTAMP, '{"c": "2025-01-01T00:00:00+00:00"}', '{"c": "2025-01-01T00:00:00.1Z"}'),
+        (K.TIMESTAMP, '{"c": "2025-01-01T00:00:00+00:00"}', '{"c": 1735689600000}'),
+        (K.JSON, '{"c": [1, 2]}', '{"c": [2, 1]}'),
+    ],
+)
+def test_two_documents_that_differ(kind: ColumnKind, one: str, other: str) -> None:
+    assert [name for name, _ in between(kind, one, other)] == ["c"]
+    assert [name for name, _ in between(kind, other, one)] == ["c"]
+
+
+def test_a_member_that_only_one_of_two_documents_has() -> None:
+    assert between(K.TEXT, '{"c": "x", "d": 1}', '{"c": "x"}') == [
+        ("d", "d: the row gives 1, document has 'nothing'")
+    ]
+    assert between(K.TEXT, '{"c": "x"}', "{}") == [("c", "c: the row gives 'x', document has None")]
