@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cached_property
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 
 # Task logs are read from the folder they are written to, so nobody needs to serve them: two ports
 # less that would listen on all interfaces.
-_COMPONENTS: Mapping[str, tuple[str, ...]] = {
+COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "api-server": ("api-server",),
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
+"""Arguments of ``airflow``, by component."""
 
 
 class AirflowServer:
@@ -69,7 +70,7 @@ class AirflowServer:
         self.dags_folder = dags_folder.resolve()
         self.plugins_folder = (plugins_folder or self.root / "plugins").resolve()
         self.env = dict(env)
-        self.components = {name: BackgroundProcess(self.root, name) for name in _COMPONENTS}
+        self.components = {name: BackgroundProcess(self.root, name) for name in self.commands()}
         self._port_file = self.root / "port"
         self._started_with = self.root / "environment.sha256"
         self._secrets_file = self.root / "secrets.json"
@@ -80,7 +81,7 @@ class AirflowServer:
 
         Does nothing when they run with just this environment, else stops what runs first.
         """
-        if self.running() and self._environment_unchanged() and self.client().healthy():
+        if self.running() and self._environment_unchanged() and self.healthy():
             return self
         self.root.mkdir(parents=True, exist_ok=True)
         self.stop()  # what a crash may have left, or a part of it that still runs
@@ -90,13 +91,12 @@ class AirflowServer:
         port = free_port(self._last_port())
         self._port_file.write_text(str(port))
         self._migrate()
-        for name in _COMPONENTS:
+        for name in self.components:
             self.start_component(name)
         write_private(self._started_with, self._environment_digest())
-        client = self.client()
         for process in self.components.values():
             wait_until_ready(
-                client.healthy, process=process, seconds=180, what=f"Airflow's {process.name}"
+                self.healthy, process=process, seconds=180, what=f"Airflow's {process.name}"
             )
         return self
 
@@ -104,7 +104,7 @@ class AirflowServer:
         """Start one component, after it was stopped or killed. Doesn't wait."""
         process = self.components[name]
         process.stop(grace=0)
-        process.start([_airflow(), *_COMPONENTS[name]], env=self.environment())
+        process.start([_airflow(), *self.commands()[name]], env=self.environment_of(name))
 
     def stop(self) -> None:
         """Stop all components. Calling it again is harmless."""
@@ -123,8 +123,20 @@ class AirflowServer:
             process.kill()
 
     def running(self) -> bool:
-        """Whether all four processes live."""
+        """Whether the processes of all components live."""
         return all(process.running() for process in self.components.values())
+
+    def healthy(self) -> bool:
+        """Whether the components report themselves alive."""
+        return self.client().healthy(triggerer="triggerer" in self.components)
+
+    def commands(self) -> Mapping[str, Sequence[str]]:
+        """Which components there are: arguments of ``airflow`` by name."""
+        return COMPONENTS
+
+    def environment_of(self, name: str) -> dict[str, str]:  # noqa: ARG002 - for those that differ
+        """The environment of one component."""
+        return self.environment()
 
     @property
     def url(self) -> str:

@@ -138,6 +138,12 @@ def started(system: System, request: pytest.FixtureRequest) -> dict[str, list[Da
 
 
 def _start(system: System, *, migration: str, tenant: int = 0, **conf: Any) -> DagRun:
+    from tests.system.migrations import GROUPS, SWEPT
+
+    if migration in GROUPS:
+        return system.trigger_for_all(migration, "tenants", **conf)
+    if migration == SWEPT:
+        return system.trigger_for_all(migration, "sweep", **conf)
     return system.trigger(migration, system.small.tenants[tenant], **conf)
 
 

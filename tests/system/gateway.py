@@ -2,7 +2,7 @@
 
 Holding back the answer to a bulk stops a copy at a known place, in the middle of a bulk: the engine
 has the documents, the task doesn't know it yet. That is the worst moment for a kill, and here it is
-one a test can choose.
+one a test can choose. A bulk that is itself held back arrives late, whatever became of its sender.
 """
 
 from __future__ import annotations
@@ -26,36 +26,45 @@ class Bulk:
 
 
 class Hold:
-    """Keeps back the answer to one bulk until it is released.
+    """Keeps back the answer to one bulk until it is released, or the bulk itself.
 
     That stops a copy with one bulk in flight; another attempt that writes beside it goes on.
 
-    :param after: it is the bulk with which so many documents of indices with the prefix were taken.
+    :param after: it is the bulk with which so many documents of indices with the prefix were taken,
+        or the one behind it if ``unsent``.
+    :param unsent: the engine doesn't get the bulk before it is released.
     """
 
-    def __init__(self, prefix: str, *, after: int) -> None:
+    def __init__(self, prefix: str, *, after: int, unsent: bool = False) -> None:
         self.prefix = prefix
         self.after = after
+        self.unsent = unsent
+        self.bulk: Bulk | None = None
         self._reached = threading.Event()
         self._open = threading.Event()
         self._lock = threading.Lock()
 
     def wait(self, *, seconds: float = 240) -> None:
-        """Wait until the answer is being kept back."""
-        reached = self._reached.wait(seconds)
+        """Wait until it is being kept back."""
+        reached = self.reached(seconds=seconds)
         assert reached, f"no copy of {self.prefix} got to {self.after} documents"
 
+    def reached(self, *, seconds: float) -> bool:
+        """Whether it is being kept back; waits for that at most so long."""
+        return self._reached.wait(seconds)
+
     def release(self) -> None:
-        """Let the answer go."""
+        """Let it go."""
         self._open.set()
 
     def pass_through(self, bulk: Bulk, gateway: Gateway) -> None:
-        """Called before each answer goes back: waits if it is the one."""
+        """Called for each bulk, or before each answer goes back: waits if it is the one."""
         if not bulk.index.startswith(self.prefix):
             return
         with self._lock:
             if self._reached.is_set() or len(gateway.sent(self.prefix)) < self.after:
                 return
+            self.bulk = bulk
             self._reached.set()
         self._open.wait()
 
@@ -83,21 +92,34 @@ class Gateway:
         return [key for bulk in self.bulks(prefix) for key in bulk.keys]
 
     @contextmanager
-    def hold(self, prefix: str, *, after: int) -> Iterator[Hold]:
+    def hold(self, prefix: str, *, after: int, unsent: bool = False) -> Iterator[Hold]:
         """See :class:`Hold`. Released at the end, whatever happens."""
-        hold = Hold(prefix, after=after)
+        hold = Hold(prefix, after=after, unsent=unsent)
         self._holds.append(hold)
         try:
             yield hold
         finally:
             hold.release()
 
+    def arrived(self, path: str, body: bytes) -> Bulk | None:
+        """A request came: if it is a bulk, wait as told before the engine gets it."""
+        place = urlsplit(path).path.strip("/").split("/")
+        if place[-1] != "_bulk":
+            return None
+        keys = tuple(json.loads(line)["index"]["_id"] for line in body.split(b"\n")[:-1:2])
+        bulk = Bulk(unquote(place[0]), keys)
+        for hold in self._holds:
+            if hold.unsent:
+                hold.pass_through(bulk, self)
+        return bulk
+
     def note(self, bulk: Bulk) -> None:
         """A bulk was taken: remember it, and wait as told before its answer goes back."""
         with self._lock:
             self._bulks.append(bulk)
         for hold in self._holds:
-            hold.pass_through(bulk, self)
+            if not hold.unsent:
+                hold.pass_through(bulk, self)
 
 
 @contextmanager
@@ -110,15 +132,14 @@ def running(gateway: Gateway) -> Iterator[Gateway]:
 
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            bulk = gateway.arrived(self.path, body)
             try:
                 status, kind, data = self.pass_on(body)
             except (OSError, http.client.HTTPException):
                 self.close_connection = True  # as if there were nothing between client and engine
                 return
-            place = urlsplit(self.path).path.strip("/").split("/")
-            if place[-1] == "_bulk" and status == 200:
-                keys = tuple(json.loads(line)["index"]["_id"] for line in body.split(b"\n")[:-1:2])
-                gateway.note(Bulk(unquote(place[0]), keys))
+            if bulk is not None and status == 200:
+                gateway.note(bulk)
             self.send_response(status)
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(data)))

@@ -66,8 +66,17 @@ BROKEN = "broken"
 ENGINE_LOST = "engine_lost"
 SOURCE_LOST = "source_lost"
 WRONG = "wrong"
+GROUP = "group"
+GROUP_ASKED = "group_asked"
+GROUPS = (GROUP, GROUP_ASKED)
+"""One DAG for all their tenants."""
+
+SWEPT = "swept"
+"""Tables without an index are read once for both tenants."""
 
 WRONG_TENANT = "x" * 300
+ABSENT_TENANT = "00000000-0000-4000-8000-000000000000"
+"""A tenant without any row."""
 
 
 def prefix(migration: str) -> str:
@@ -115,6 +124,9 @@ def write_config(path: Path, *, storage: Path) -> Path:
         ALTERED: small | {"lanes": 1},
         BROKEN: small | {"lanes": 1, "approval": "before_swap"},
         WRONG: small | {"source": "no_such_store", "lanes": 0},
+        GROUP: small | {"dags": "grouped", "tenants": {"list": [*both, ABSENT_TENANT]}},
+        GROUP_ASKED: small | {"dags": "grouped", "approval": "before_swap"},
+        SWEPT: small | {"strategy": {"workflow_app_logs": "sweep"}},
         ENGINE_LOST: small | step_by_step | {"target": "frail_search"},
         SOURCE_LOST: small | step_by_step | {"source": "frail"},
     }

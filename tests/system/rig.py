@@ -15,7 +15,7 @@ import msgspec
 import psutil
 
 from airflow_provider_logmigrate.core.certificate import Certificate
-from airflow_provider_logmigrate.core.naming import dag_id
+from airflow_provider_logmigrate.core.naming import dag_id, encode_tenant, migration_dag_id
 from airflow_provider_logmigrate.ledger.ledger import Ledger
 from airflow_provider_logmigrate.ledger.runs import Run
 from airflow_provider_logmigrate.ledger.units import UnitState
@@ -63,23 +63,16 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class System:
-    """All parts of one running system.
+class Site:
+    """An Airflow, the ledger and the engine it migrates to.
 
     :param gateway: before ``search``; every migration writes through it.
-    :param frail_postgres: source of its own, for tests that stop it; ``frail_search`` likewise,
-        not started yet, with ``frail_gateway`` before it.
     """
 
     airflow: AirflowServer
     search: OpenSearchServer
     gateway: Gateway
-    frail_postgres: PostgresServer
-    frail_search: OpenSearchServer
-    frail_gateway: Gateway
     ledger: Ledger
-    small: Sample
-    big: Sample
 
     @property
     def client(self) -> AirflowClient:
@@ -89,6 +82,11 @@ class System:
         """Start a run of a tenant's DAG, as `airflow dags trigger --conf` would."""
         name = dag_id(migration, tenant)
         return DagRun(self, migration, tenant, name, self.client.trigger(name, conf=conf))
+
+    def trigger_for_all(self, migration: str, role: str, **conf: Any) -> DagRun:
+        """Start a run of a migration's DAG for many tenants: ``tenants`` or ``sweep``."""
+        name = migration_dag_id(migration, role)
+        return DagRun(self, migration, "", name, self.client.trigger(name, conf=conf))
 
     def ask(self, method: str, path: str, body: object = None, *, engine: str = "") -> Any:
         """Ask the engine itself, past the gateway."""
@@ -145,11 +143,26 @@ class System:
         return self.ledger.certificates.latest_by_unit(migration)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System(Site):
+    """All parts of the system that the tests of this folder share.
+
+    :param frail_postgres: source of its own, for tests that stop it; ``frail_search`` likewise,
+        not started yet, with ``frail_gateway`` before it.
+    """
+
+    frail_postgres: PostgresServer
+    frail_search: OpenSearchServer
+    frail_gateway: Gateway
+    small: Sample
+    big: Sample
+
+
 @dataclass(frozen=True, slots=True)
 class DagRun:
     """One run of a tenant's DAG."""
 
-    system: System
+    system: Site
     migration: str
     tenant: str
     dag_id: str
@@ -208,6 +221,10 @@ class DagRun:
     def recorded(self) -> Run:
         """What the ledger says about it."""
         return self.system.ledger.runs.get(f"{self.dag_id}/{self.run_id}")
+
+    def recorded_of(self, tenant: str) -> Run:
+        """What the ledger says about one tenant, where the run is for many."""
+        return self.system.ledger.runs.get(f"{self.dag_id}/{self.run_id}/{encode_tenant(tenant)}")
 
     @property
     def report(self) -> Mapping[str, Any]:

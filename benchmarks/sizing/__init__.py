@@ -1,0 +1,1 @@
+"""What an amount of rows needs: workers, lanes, engine, disk; computed from measured figures."""
