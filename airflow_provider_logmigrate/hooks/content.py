@@ -29,13 +29,41 @@ class ObjectStorageContent:
         :raises SourceUnsuitable: the key points outside of the storage's root.
         :raises SourceUnavailable: the storage can't be read.
         """
-        if key.startswith("/") or ".." in key.split("/"):
-            raise SourceUnsuitable("an object's key leaves the storage's root", where=key)
         try:
-            with (self._root / key).open("rb") as stream:  # type: ignore[no-untyped-call]
+            with self._at(key).open("rb") as stream:  # type: ignore[no-untyped-call]
                 content: bytes = stream.read(limit)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         except OSError as error:
             raise SourceUnavailable(f"object storage can't be read: {error}", where=key) from error
         return content
+
+    def delete(self, key: str) -> None:
+        """Delete an object; one that isn't there is fine.
+
+        :raises SourceUnsuitable: the key points outside of the storage's root.
+        :raises SourceUnavailable: the storage refuses it, or can't be reached.
+        """
+        try:
+            self._at(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise SourceUnavailable(f"an object can't be deleted: {error}", where=key) from error
+
+    def write(self, key: str, content: bytes) -> None:
+        """Create or replace an object.
+
+        :raises SourceUnsuitable: the key points outside of the storage's root.
+        :raises SourceUnavailable: the storage refuses it, or can't be reached.
+        """
+        try:
+            target = self._at(key)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as stream:  # type: ignore[no-untyped-call]
+                stream.write(content)
+        except OSError as error:
+            raise SourceUnavailable(f"an object can't be written: {error}", where=key) from error
+
+    def _at(self, key: str) -> ObjectStoragePath:
+        if key.startswith("/") or ".." in key.split("/"):
+            raise SourceUnsuitable("an object's key leaves the storage's root", where=key)
+        return self._root / key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
@@ -61,14 +62,21 @@ class Certificates:
         body = self._database.transact(lambda connection: connection.scalar(query))
         return None if body is None else Certificate.from_json(body)
 
-    def latest_by_unit(self, migration: str) -> dict[str, Certificate]:
-        """The certificate saved last for each unit of a migration."""
+    def latest_by_unit(
+        self, migration: str, *, units: Sequence[str] | None = None
+    ) -> dict[str, Certificate]:
+        """The certificate saved last for each unit of a migration.
+
+        :param units: of these only; a migration of many tenants has many more.
+        """
         table = tables.certificate
         last = (
             select(func.max(table.c.number))
             .where(table.c.migration == migration)
             .group_by(table.c.unit)
         )
+        if units is not None:
+            last = last.where(table.c.unit.in_([storable(unit) for unit in units]))
         query = (
             select(table.c.unit, table.c.body)
             .where(table.c.migration == migration, table.c.number.in_(last))

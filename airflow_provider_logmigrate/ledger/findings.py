@@ -68,8 +68,13 @@ class Findings:
             lambda connection: [SourceFinding(*row) for row in connection.execute(query)]
         )
 
-    def counts(self, migration: str) -> dict[str, dict[str, int]]:
-        """How many of each kind, by unit; a unit without any isn't in it."""
+    def counts(
+        self, migration: str, *, units: Sequence[str] | None = None
+    ) -> dict[str, dict[str, int]]:
+        """How many of each kind, by unit; a unit without any isn't in it.
+
+        :param units: of these only.
+        """
         table = tables.finding
         query = (
             select(table.c.unit, table.c.kind, func.count())
@@ -77,6 +82,8 @@ class Findings:
             .group_by(table.c.unit, table.c.kind)
             .order_by(table.c.unit, table.c.kind)
         )
+        if units is not None:
+            query = query.where(table.c.unit.in_([storable(unit) for unit in units]))
         counted: dict[str, dict[str, int]] = {}
         for unit, kind, count in self._database.transact(lambda c: c.execute(query).all()):
             counted.setdefault(unit, {})[kind] = count

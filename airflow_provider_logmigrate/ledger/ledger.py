@@ -10,10 +10,12 @@ from airflow_provider_logmigrate.ledger.certificates import Certificates
 from airflow_provider_logmigrate.ledger.cutovers import Cutovers
 from airflow_provider_logmigrate.ledger.database import Database
 from airflow_provider_logmigrate.ledger.dead_letters import DeadLetters
+from airflow_provider_logmigrate.ledger.deletions import Deletions
 from airflow_provider_logmigrate.ledger.findings import Findings
 from airflow_provider_logmigrate.ledger.history import History
 from airflow_provider_logmigrate.ledger.plans import Plans
 from airflow_provider_logmigrate.ledger.runs import Runs
+from airflow_provider_logmigrate.ledger.sweeps import Sweeps
 from airflow_provider_logmigrate.ledger.units import Units
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Ledger:
         self.certificates = Certificates(self._database)
         self.cutovers = Cutovers(self._database)
         self.runs = Runs(self._database)
+        self.sweeps = Sweeps(self._database)
+        self.deletions = Deletions(self._database)
         self.history = History(self._database)
 
     def __repr__(self) -> str:

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_logmigrate.core.stream import (
+    Dependent,
     JsonMode,
     Offload,
     Parent,
+    Reference,
     SettledBy,
     SettledWithParent,
     Stream,
@@ -35,6 +37,41 @@ _TITLE: Mapping[str, Any] = {
 }
 
 _RUN_ENDED = SettledBy(column="status", values=RUN_ENDED)
+
+_FILES = Dependent(
+    table="upload_files",
+    key="id",
+    column="id",
+    of="workflow_node_execution_offload",
+    of_column="file_id",
+    keep=True,
+    file_key="key",
+)
+_OFFLOADED = (
+    Dependent(
+        table="workflow_node_execution_offload",
+        key="id",
+        column="node_execution_id",
+        of="workflow_node_executions",
+        of_column="id",
+        stream="workflow_node_execution_offload",
+        keep=True,
+    ),
+    _FILES,
+)
+
+
+def _of_run(table: str, *, keep: bool = False) -> Dependent:
+    """A table whose rows end with their run; what isn't kept has to be copied."""
+    return Dependent(
+        table=table,
+        key="id",
+        column="workflow_run_id",
+        of="workflow_runs",
+        of_column="id",
+        stream=None if keep else table,
+        keep=keep,
+    )
 
 
 def _with_run(own: SettledBy | None = None) -> SettledWithParent:
@@ -79,6 +116,22 @@ def _workflow_runs() -> Stream:
             "total_tokens": _LONG,
             "error": _TEXT,
         },
+        dependents=(
+            _of_run("workflow_app_logs"),
+            _of_run("workflow_node_executions"),
+            *_OFFLOADED,
+            _of_run("workflow_pauses", keep=True),
+            Dependent(
+                table="workflow_pause_reasons",
+                key="id",
+                column="pause_id",
+                of="workflow_pauses",
+                of_column="id",
+                keep=True,
+            ),
+            _of_run("workflow_trigger_logs", keep=True),
+        ),
+        references=(Reference("messages", "workflow_run_id"),),
     )
 
 
@@ -144,6 +197,7 @@ def _workflow_node_executions() -> Stream:
             "title": _TITLE,
             "error": _TEXT,
         },
+        dependents=_OFFLOADED,
     )
 
 
@@ -166,6 +220,7 @@ def _workflow_node_execution_offload() -> Stream:
         json_columns={},
         fields=_keywords(("type",)),
         optional_table=True,
+        dependents=(_FILES,),
     )
 
 

@@ -1,0 +1,264 @@
+"""Runs with steps and notes in a real database, a real ledger, and an index played by a dictionary.
+
+The dictionary is what a copy at the time of :meth:`PurgeRig.copy` would have written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_logmigrate.core.certificate import Certificate, Verdict
+from airflow_provider_logmigrate.core.clock import Stop, SystemClock
+from airflow_provider_logmigrate.core.plan import ReadStrategy, UnitPlan
+from airflow_provider_logmigrate.core.purge import PurgeUnit
+from airflow_provider_logmigrate.core.purge_ports import (
+    DeletionLog,
+    Print,
+    PurgeSource,
+    StoredObject,
+)
+from airflow_provider_logmigrate.core.purge_run import PurgeOutcome, purge_unit
+from airflow_provider_logmigrate.core.purge_scope import Scope, scope_of
+from airflow_provider_logmigrate.core.stream import (
+    Dependent,
+    SettledBy,
+    SettledWithParent,
+    Stream,
+)
+from airflow_provider_logmigrate.core.unit import Period, Unit, month_of
+from airflow_provider_logmigrate.ledger.ledger import Ledger
+from airflow_provider_logmigrate.stores.postgres.purge import PostgresPurge
+from airflow_provider_logmigrate.stores.postgres.purge_tables import look_up
+from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
+from tests.integration.postgres.rig import Rig, execute
+
+MIGRATION, TENANT, OTHER = "logs", "acme", "beta"
+TABLES = ("runs", "steps", "notes")
+
+SCHEMA = """
+CREATE TABLE runs (id text PRIMARY KEY, tenant text NOT NULL, at timestamptz NOT NULL,
+    state text NOT NULL, body text);
+CREATE TABLE steps (id text PRIMARY KEY, run text, tenant text NOT NULL, at timestamptz NOT NULL,
+    state text NOT NULL, body text);
+CREATE TABLE notes (id text PRIMARY KEY, run text NOT NULL, note text NOT NULL);
+CREATE INDEX ON notes (run);
+"""
+FILL = """
+INSERT INTO runs SELECT t || n, t, timestamptz '2025-01-01 00:00+00' + n * interval '1 hour',
+    CASE WHEN n %% 10 = 7 THEN 'running' ELSE 'done' END, repeat('run ', n)
+    FROM generate_series(0, %(runs)s - 1) AS n, unnest(ARRAY['acme', 'beta']) AS t;
+INSERT INTO runs SELECT 'feb' || n, 'acme', timestamptz '2025-02-01 00:00+00', 'done', 'later'
+    FROM generate_series(0, 2) AS n;
+INSERT INTO steps SELECT id || '.' || k, id, tenant, at + k * interval '20 minutes', 'done',
+    'step ' || k FROM runs, generate_series(0, 2) AS k;
+INSERT INTO steps SELECT 'single' || n, NULL, 'acme',
+    timestamptz '2025-01-20 00:00+00', CASE n WHEN 0 THEN 'running' ELSE 'done' END, 'single'
+    FROM generate_series(0, 3) AS n;
+INSERT INTO notes SELECT 'note ' || id, id, 'kept' FROM runs WHERE id LIKE '%%5';
+"""
+
+RUNS = Stream(
+    name="runs",
+    slug="runs",
+    table="runs",
+    key="id",
+    event_time="at",
+    tenant_column="tenant",
+    settled=SettledBy("state", ("done",)),
+    dependents=(
+        Dependent(table="notes", key="id", column="run", of="runs", of_column="id", keep=True),
+    ),
+)
+STEPS = Stream(
+    name="steps",
+    slug="steps",
+    table="steps",
+    key="id",
+    event_time="at",
+    tenant_column="tenant",
+    settled=SettledWithParent(
+        foreign_key="run",
+        parent_table="runs",
+        parent_key="id",
+        parent=SettledBy("state", ("done",)),
+        own=SettledBy("state", ("done",)),
+    ),
+)
+
+
+def unit_plan(stream: str, label: str = "2025-01", tenant: str = TENANT) -> UnitPlan:
+    unit = Unit(stream, tenant, Period.from_label(label))
+    return UnitPlan(
+        unit=unit,
+        alias=f"{stream}-{label}",
+        tenant_alias=stream,
+        index=f"{stream}-{label}-v1",
+        definition=f"definition of {stream}",
+        strategy=ReadStrategy.BY_KEY,
+        strategy_reason="",
+    )
+
+
+RUNS_UNIT = unit_plan("runs")
+STEPS_UNITS = (unit_plan("steps"), unit_plan("steps", "2025-02"))
+
+
+def certificate(
+    plan: UnitPlan, verdict: Verdict = Verdict.EQUAL, *, number: int = 1
+) -> Certificate:
+    return Certificate(
+        id=f"{plan.key} {number}",
+        unit=plan.key,
+        index=plan.index,
+        definition=plan.definition,
+        plan_hash="p",
+        mode="fingerprint",
+        verdict=verdict,
+        rows=0,
+        documents=0,
+        held_back=0,
+        pending=0,
+        rejected=0,
+        high=0,
+        low=0,
+        upper=plan.unit.period.end.isoformat(),
+        as_of="2025-06-01T00:00:00+00:00",
+        max_event_time=None,
+        sampled=0,
+        seed=0,
+    )
+
+
+def purge_plan_unit(root: UnitPlan, *along: UnitPlan) -> PurgeUnit:
+    return PurgeUnit(
+        plan=root,
+        along=along,
+        certificates={plan.key: certificate(plan).id for plan in (root, *along)},
+    )
+
+
+@dataclass
+class Documents:
+    """Plays the index. :ivar prints: by stream and key."""
+
+    prints_of: dict[tuple[str, str], Print] = field(default_factory=dict)
+
+    def prints(self, plan: UnitPlan, keys: Sequence[str]) -> Mapping[str, Print]:
+        stream = plan.unit.stream
+        return {key: p for key in keys if (p := self.prints_of.get((stream, key))) is not None}
+
+    def holds(self, plan: UnitPlan, item: StoredObject, content: bytes) -> bool:
+        return False
+
+
+class PurgeRig:
+    """Everything a purge needs.
+
+    :param indexed: steps are found by their run.
+    """
+
+    def __init__(self, source: str, ledger: str, *, indexed: bool = True, runs: int = 40) -> None:
+        self.dsn = source
+        self.ledger = Ledger(ledger, who="a test")
+        self.documents = Documents()
+        if runs:
+            execute(source, SCHEMA, (FILL, {"runs": runs}))  # type: ignore[arg-type]
+            if indexed:
+                execute(source, "CREATE INDEX ON steps (run)")
+            execute(source, "ANALYZE")
+        self.rig = Rig(source, RUNS, STEPS)
+        self.rows = {
+            name: RowSql(found.shape, not_null=found.facts.not_null)
+            for name, found in self.rig.found.items()
+        }
+        self.tables = look_up(self.rig.sessions, TABLES)
+        shapes = {name: rows.shape for name, rows in self.rows.items()}
+        self.scopes: dict[str, Scope] = {
+            stream.name: scope_of(
+                stream, copied=shapes, existing=self.tables.facts, follows_content=False
+            )
+            for stream in (RUNS, STEPS)
+        }
+        self.source = PostgresPurge(self.rig.sessions, self.rows, self.tables, period_of=period_of)
+        for plan in (RUNS_UNIT, *STEPS_UNITS):
+            self.ledger.certificates.save(MIGRATION, certificate(plan))
+
+    def copy(self) -> None:
+        """Make documents of every row as it is now."""
+        for stream in ("runs", "steps"):
+            keys = [key for (key,) in execute(self.dsn, f"SELECT id FROM {stream}")]
+            for tenant in (TENANT, OTHER):
+                for key, found in self.source.prints(stream, tenant, keys).items():
+                    self.documents.prints_of[stream, key] = found
+
+    def claim(self, unit: PurgeUnit) -> int:
+        attempt = self.ledger.units.begin_attempt()
+        self.ledger.units.claim(MIGRATION, unit.plan, attempt=attempt, holder="a test")
+        return attempt
+
+    def purge(
+        self,
+        unit: PurgeUnit,
+        *,
+        before_batch: Callable[[], None] = lambda: None,
+        source: PurgeSource | None = None,
+        log: Callable[[DeletionLog], DeletionLog] = lambda log: log,
+        attempt: int | None = None,
+        stop: Stop | None = None,
+    ) -> PurgeOutcome:
+        attempt = self.claim(unit) if attempt is None else attempt
+        return purge_unit(
+            unit,
+            self.scopes[unit.plan.unit.stream],
+            source=source or self.source,
+            target=self.documents,
+            objects=None,
+            log=log(self.ledger.deletions.attempt(MIGRATION, unit, plan_hash="p", attempt=attempt)),
+            clock=SystemClock(),
+            stop=stop or Stop(),
+            before_batch=before_batch,
+        )
+
+    def rows_now(self) -> dict[str, dict[str, str]]:
+        return {
+            table: dict(execute(self.dsn, f"SELECT id, row_to_json(t)::text FROM {table} AS t"))
+            for table in TABLES
+        }
+
+    def counted(self, unit: PurgeUnit) -> dict[str, int]:
+        """What the ledger says left, by table."""
+        return self.ledger.deletions.counts(MIGRATION, unit.key)
+
+    def purge_open(self) -> int:
+        """Batches of January's runs whose end the ledger doesn't know."""
+        unit = purge_plan_unit(RUNS_UNIT)
+        attempt = self.claim(unit)
+        return len(
+            self.ledger.deletions.attempt(MIGRATION, unit, plan_hash="p", attempt=attempt).open()
+        )
+
+    def close(self) -> None:
+        self.source.close()
+        self.ledger.close()
+        self.rig.sessions.close()
+
+
+def period_of(moment: datetime) -> Period:
+    return month_of(moment)
+
+
+def whole_runs(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
+    """What a purge of January's runs of acme has to take, found by their names."""
+    runs = {
+        key
+        for key in rows["runs"]
+        if key.startswith("acme") and int(key.removeprefix("acme")) % 10 != 7
+    }
+    return {
+        "runs": runs,
+        "steps": {key for key in rows["steps"] if key.partition(".")[0] in runs},
+        "notes": {key for key in rows["notes"] if key.removeprefix("note ") in runs},
+    }
