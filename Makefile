@@ -48,6 +48,7 @@ docs: dev-env ## Write the generated pages and the configuration's schema anew
 	mv build/schema.json airflow_provider_logmigrate/config/schema.json
 	$(RUN) -m airflow_provider_logmigrate.config.reference dags/logmigrate.example.yaml > build/configuration.md
 	mv build/configuration.md docs/configuration.md
+	$(RUN) -m benchmarks.sizing
 
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--no-emit-index-url --custom-compile-command 'make lock'

@@ -35,6 +35,13 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_logmigrate.operators.validate",
                     "airflow_provider_logmigrate.operators.alias_swap",
                     "airflow_provider_logmigrate.operators.report",
+                    "airflow_provider_logmigrate.operators.sweep",
+                    "airflow_provider_logmigrate.operators.sweep_trigger",
+                    "airflow_provider_logmigrate.operators.purge",
+                    "airflow_provider_logmigrate.operators.restore",
+                    "airflow_provider_logmigrate.operators.tenants_dry_run",
+                    "airflow_provider_logmigrate.operators.tenants_steps",
+                    "airflow_provider_logmigrate.operators.tenants_report",
                     "airflow_provider_logmigrate.operators.problems",
                 ],
             }
@@ -67,8 +74,9 @@ def _config_section() -> dict[str, Any]:
             },
             "max_tenant_dags": {
                 "description": (
-                    "The most tenant DAGs made from one logmigrate.yaml. More tenants than this "
-                    "is an import error, not a silent cut: each DAG costs the DAG processor time."
+                    "The most tenants' DAGs made from one logmigrate.yaml: each costs the DAG "
+                    "processor time. With more tenants the largest migrations get one DAG for all "
+                    "their tenants, unless `dags: per_tenant` forbids it."
                 ),
                 "version_added": "0.1.0",
                 "type": "integer",

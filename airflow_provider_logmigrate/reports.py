@@ -14,6 +14,7 @@ from rich.text import Text
 from airflow_provider_logmigrate.core.certificate import Certificate, Verdict
 from airflow_provider_logmigrate.core.outcome import UnitReport
 from airflow_provider_logmigrate.core.plan import Plan
+from airflow_provider_logmigrate.core.purge import PurgePlan
 
 WIDTH = 132
 """Columns of a rendered table: fits an Airflow log."""
@@ -64,16 +65,53 @@ def plan_text(plan: Plan) -> str:
         f"{u.unit.stream} is read {u.strategy.value}: {u.strategy_reason}" for u in plan.units
     )
     seconds = plan.duration_seconds or 0
+    needs = plan.needs
+    layouts = (
+        [
+            f"All tenants together: up to {needs.per_tenant:,} shards with the layout per_tenant,"
+            f" {needs.shared:,} with shared"
+        ]
+        if needs
+        else []
+    )
     lines = [
         "",
         render(table),
         f"{len(plan.units)} units, {plan.rows:,} rows, {plan.shards} new shards,"
         f" about {max(1, round(seconds))} s of copying in one lane (estimate)",
+        *layouts,
         *reasons,
         *[f"Warning: {warning}" for warning in plan.warnings],
         f"Plan hash: {plan.hash}",
     ]
     return "\n".join(lines)
+
+
+def purge_plan_text(plan: PurgePlan) -> str:
+    """A purge plan: what goes with each unit, what stays there, and why other units stay."""
+    table = text_table(
+        f"Purge plan {plan.hash} of {plan.migration} for tenant {plan.tenant}",
+        ["unit", "rows #", "MB #", "held back #", "by table"],
+        [
+            (
+                unit.key,
+                sum(unit.rows.values()),
+                f"{unit.bytes / 1e6:,.1f}",
+                unit.held_back,
+                ", ".join(f"{name} {count:,}" for name, count in unit.rows.items() if count),
+            )
+            for unit in plan.units
+        ],
+    )
+    stays = [
+        f"{unit.key}: {count:,} rows of {name} name what goes; they stay"
+        for unit in plan.units
+        for name, count in unit.references.items()
+    ]
+    notes = [f"{unit.key}: {note}" for unit in plan.units for note in unit.notes]
+    kept = [f"Not purged: {key}: {'; '.join(why)}" for key, why in plan.kept.items()]
+    head = f"{len(plan.units):,} units, {plan.rows:,} rows; {len(plan.kept):,} units stay"
+    return "\n".join([head, render(table), *stays, *notes, *kept])
 
 
 def certificate_text(certificate: Certificate, *, ids: int = 20) -> str:
@@ -84,7 +122,7 @@ def certificate_text(certificate: Certificate, *, ids: int = 20) -> str:
         f" {c.rejected} rejected, {c.held_back} held back, {c.pending} pending,"
         f" {c.sampled} compared field by field (certificate {c.id})"
     )
-    if c.verdict is Verdict.EQUAL:
+    if c.verdict is Verdict.EQUAL and not c.tally.counts:
         return head
     shown = [f"{f.kind.value} {f.key} {f.detail}".rstrip() for f in c.tally.listed[:ids]]
     more = sum(c.tally.counts.values()) - len(shown)

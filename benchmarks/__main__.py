@@ -7,7 +7,7 @@ import fcntl
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from benchmarks.rig import Rig
 from benchmarks.section import Section
 from benchmarks.settings import Settings
 from devstack.errors import DevstackError
+
+WIDTH = 160
+"""Of the table where no terminal says how wide it is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(sections: list[Section], settings: Settings, console: Console) -> int:
     described, commit = machine.describe(), machine.commit()
-    notes_file = settings.root / "notes.json"
+    notes_file = settings.root / "told.json"
     notes = json.loads(notes_file.read_text()) if notes_file.exists() else {}
     by_name = {name: registry.load(name) for name in registry.NAMES}
     began = time.monotonic()
@@ -52,26 +55,38 @@ def _measure(sections: list[Section], settings: Settings, console: Console) -> i
     with Rig(settings, lambda text: _say(console, began, text)) as rig:
         for section in sections:
             _say(console, began, section.name)
+            started = time.monotonic()
             try:
                 measured = section.measure(rig)
-            except (BenchmarkError, DevstackError) as error:
-                # The others can still be taken; their minutes shouldn't be lost.
+            except Exception as error:  # noqa: BLE001 - shown; the others' minutes aren't lost
                 failed.append(section.name)
-                console.print(f"{section.name}: {error}", style="red", markup=False)
+                text = f"{section.name}: {type(error).__name__}: {error}"
+                console.print(text, style="red", markup=False, soft_wrap=True)
+                rig.reset()
                 continue
+            took = time.monotonic() - started
             fresh.append(section.result(measured))
-            notes[section.name] = list(measured.notes)
+            notes[section.name] = {
+                "notes": list(measured.notes),
+                "table": list(measured.table),
+                "seconds": round(took),
+            }
             kept = results.merged(kept, fresh, order=registry.NAMES)
             results.write(settings.results, kept, machine=described, commit=commit)
             notes_file.write_text(json.dumps(notes, indent=1) + "\n")
-    shown = Console()
+    shown = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     shown.print(page.terminal(fresh, by_name))
     for result in fresh:
-        for note in notes[result.name]:
+        told = notes[result.name]
+        for note in (*told["notes"], *(" | ".join(line) for line in told["table"])):
             shown.print(f"{result.name}: {note}", markup=False, highlight=False)
     shown.print(f"{described}; {time.monotonic() - began:.0f} s; {settings.results}")
+    shown.print(_times({name: notes[name]["seconds"] for name in (r.name for r in fresh)}))
+    if missed := [result.name for result in fresh if result.met is False and settings.judged]:
+        shown.print(f"missed: {', '.join(missed)}", style="red")
     if failed:
-        shown.print(f"not measured: {', '.join(failed)}", style="red")
+        again = f"make bench ONLY={','.join(failed)}"
+        shown.print(f"not measured: {', '.join(failed)}; again with {again}", style="red")
     if not settings.judged:
         return 2 if failed else 0
     ordered = {name: notes[name] for name in registry.NAMES if name in notes}
@@ -80,6 +95,12 @@ def _measure(sections: list[Section], settings: Settings, console: Console) -> i
     if failed:
         return 2
     return 1 if any(result.met is False for result in fresh) else 0
+
+
+def _times(seconds: Mapping[str, int]) -> str:
+    """Where the minutes went."""
+    longest = sorted(seconds.items(), key=lambda item: -item[1])
+    return "seconds: " + ", ".join(f"{name} {took}" for name, took in longest)
 
 
 def _say(console: Console, began: float, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -43,9 +44,12 @@ def markdown(
     *,
     machine: str,
     commit: str,
-    notes: Mapping[str, Sequence[str]],
+    notes: Mapping[str, Mapping[str, Any]],
 ) -> str:
-    """The generated part of the page."""
+    """The generated part of the page.
+
+    :param notes: by section: its ``notes`` and its ``table``.
+    """
     lines = [
         f"Machine: {machine}. Commit: `{commit}`.",
         "",
@@ -60,9 +64,26 @@ def markdown(
             f"| {_required(result)} {met} | {_runs(result.ours, section.runs)} "
             f"| {_runs(result.other, section.runs)} |"
         )
-    told = [(name, note) for name, found in notes.items() for note in found]
+    told = [(name, note) for name, found in notes.items() for note in found["notes"]]
     lines += ["", *(f"* `{name}`: {note}." for name, note in told)]
+    for name, found in notes.items():
+        if table := found["table"]:
+            lines += ["", f"`{name}`: {sections[name].title}", "", *_table(table)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    header, *lines = rows
+    aligned = "|".join("---" if not _is_number(cell) else "---:" for cell in lines[0])
+    return [
+        f"| {' | '.join(header)} |",
+        f"|{aligned}|",
+        *(f"| {' | '.join(line)} |" for line in lines),
+    ]
+
+
+def _is_number(cell: str) -> bool:
+    return cell[:1].isdigit()
 
 
 def replace_between(path: Path, name: str, text: str) -> None:

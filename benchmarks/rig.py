@@ -39,6 +39,15 @@ CEILING_IN_FLIGHT = 3
 WARM_UP_ROUNDS = 2
 """A cold JVM takes two to three times as long for its first 100,000 documents."""
 
+_SERVERS = ("source", "ledger", "datasets", "engine")
+_OF_SERVERS = ("watch", "airflow")
+"""Cached properties and memories that a server's end makes useless."""
+
+_OPEN_SESSIONS = (
+    "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    " AND backend_type IN ('client backend', 'parallel worker')"
+)
+
 _SOURCE_SETTINGS = {
     "shared_buffers": "1GB",
     "autovacuum": "off",  # data sets are vacuumed when they are made
@@ -69,6 +78,18 @@ class Rig:
         traceback: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+    def reset(self) -> None:
+        """Stop all servers; they are started anew when asked for.
+
+        After a section that failed: whatever it left behind must not fail the next one.
+        """
+        stack, self._stack = self._stack, ExitStack()
+        for name in _SERVERS:
+            self.__dict__.pop(name, None)
+        for name in _OF_SERVERS:
+            self._memo.pop(name, None)
+        stack.close()
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """What ``make`` returned the first time: sections may share runs and servers."""
@@ -131,12 +152,14 @@ class Rig:
         *,
         url: str | None = None,
         streams: tuple[str, ...] = (NODES,),
+        ledger: str = "ledger",
         **more: Any,
     ) -> dict[str, Any]:
         """A job's JSON, for jobs that open the migration of a data set.
 
         :param url: the engine's, started if it isn't given; any other text for jobs that never
             call it.
+        :param ledger: name of its database.
         """
         address = self.engine.url if url is None else (url or "http://127.0.0.1:9")
         return {
@@ -144,7 +167,7 @@ class Rig:
             "config": str(data.config),
             "connections": {
                 "source": wiring.postgres("source", data.dsn),
-                "ledger": wiring.postgres("ledger", self.ledger.create_database("ledger")),
+                "ledger": wiring.postgres("ledger", self.ledger.create_database(ledger)),
                 "search": wiring.search("search", address),
             },
             "streams": list(streams),
@@ -246,6 +269,7 @@ class Rig:
             child.go()
             cost = child.cost()
             engine = self._engine_seconds() - engine
+        self._wait_for_sessions_to_end()
         self.say(f"  {job['job']} {cost.seconds:.2f} s")
         return replace(cost, backend=self._backends() - before, engine=engine)
 
@@ -257,24 +281,31 @@ class Rig:
         return float(times.user + times.system)
 
     def _backends(self) -> float:
-        """Processor seconds of all ended backends of the source; 0 while it isn't used.
+        """Processor seconds of the source's backends so far, those that are still open included;
+        0 while it isn't used.
 
-        So jobs must open no session of the source before their work that lasts until its end.
+        Called while a job waits for its start, with idle sessions, and after its end.
         """
         if "source" not in self.__dict__:
             return 0.0
         watch = self.once("watch", self._watch)
-        query = (
-            "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-            " AND backend_type IN ('client backend', 'parallel worker')"
-        )
-        deadline = time.monotonic() + 10
-        while (found := watch.execute(query).fetchone()) and found[0]:
-            if time.monotonic() > deadline:
-                raise BenchmarkError(f"{found[0]} sessions of the source don't end")
-            time.sleep(0.02)
         times = psutil.Process(self.source.process.pid).cpu_times()
-        return float(times.children_user + times.children_system)
+        seconds = float(times.children_user + times.children_system)
+        for (pid,) in watch.execute(_OPEN_SESSIONS).fetchall():
+            times = psutil.Process(pid).cpu_times()
+            seconds += float(times.user + times.system)
+        return seconds
+
+    def _wait_for_sessions_to_end(self) -> None:
+        """So that what they cost stands with their server, as that of its ended children."""
+        if "source" not in self.__dict__:
+            return
+        watch = self.once("watch", self._watch)
+        deadline = time.monotonic() + 10
+        while found := watch.execute(_OPEN_SESSIONS).fetchall():
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"{len(found)} sessions of the source don't end")
+            time.sleep(0.02)
 
     def _watch(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(self.source.dsn(), autocommit=True)

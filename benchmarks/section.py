@@ -17,12 +17,14 @@ class Measured:
     """What a section found.
 
     :param notes: what the figure alone doesn't say, for the page; single sentences.
+    :param table: a table for the page, its header first.
     """
 
     value: float
     ours: tuple[float, ...]
     other: tuple[float, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
+    table: tuple[tuple[str, ...], ...] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -228,6 +228,31 @@ def rollback(args: Namespace) -> int:
 
 
 @command
+def restore(args: Namespace) -> int:
+    """Bring purged units of one tenant back."""
+    from airflow_provider_logmigrate.core.clock import Stop
+    from airflow_provider_logmigrate.operators.restore_units import bring_back, chosen_units
+
+    migration = find_migration(load_config(), args.migration)
+    wanted = [key.strip() for key in args.units.split(",")] if args.units else None
+    stop = Stop()
+    with open_ledger(from_server) as ledger:
+        units = chosen_units(ledger, migration.name, args.tenant, wanted)
+        with workbench(migration, migration.streams, lookup=from_server, stop=stop) as bench:
+            done = bring_back(
+                bench,
+                ledger,
+                units,
+                holder=f"airflow logmigrate restore, {getpass.getuser()}",
+                stop=stop,
+                log=logging.getLogger(__name__),
+            )
+    rows = [(o.unit, o.rows, o.batches, o.objects) for o in done]
+    _show(args, "Restored", ["unit", "rows #", "batches #", "objects #"], rows)
+    return 0
+
+
+@command
 def import_env(args: Namespace) -> int:
     """Print YAML made from Dify's settings; connections, which hold passwords, go elsewhere."""
     from airflow_provider_logmigrate.config.entities import StoreType

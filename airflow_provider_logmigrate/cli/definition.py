@@ -51,6 +51,16 @@ def get_cli() -> list[CLICommand]:
             (argument("cutover", help="id, as `status` and the swap task print it"), output),
         ),
         (
+            "restore",
+            "Bring purged rows back from the search store into the source",
+            (
+                argument("--migration", required=True, help="name of the migration"),
+                argument("--tenant", required=True, help="one of its tenants"),
+                argument("--units", help="comma-separated unit keys; default: all purged ones"),
+                output,
+            ),
+        ),
+        (
             "import-env",
             "Turn Dify's ELASTICSEARCH_* and DB_* settings into logmigrate.yaml and connections",
             (

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_logmigrate.config.entities import Migration
+from airflow_provider_logmigrate.core.layout import Layout
 from airflow_provider_logmigrate.core.naming import dag_id
 
 
@@ -33,15 +34,17 @@ class TakenNames:
     def index_clash(self, migration: Migration) -> str:
         """Why the index names can't stand beside an earlier migration's; empty if they can.
 
-        Equal names are no clash where no tenant is shared: the names go on with the tenant.
+        Equal names are no clash where no tenant is in both: the names go on with the tenant. Those
+        of shared indices don't: two sources would write into one index.
         """
         for other in self._migrations:
             if other.target.connection != migration.target.connection:
                 continue
-            shared = not set(migration.tenants).isdisjoint(other.tenants)
+            shared = Layout.SHARED in (migration.layout, other.layout)
+            common = not set(migration.tenants).isdisjoint(other.tenants)
             for mine, theirs in _pairs(migration, other):
                 equal = mine == theirs
-                if (shared and equal) or (not equal and runs_into(mine, theirs)):
+                if (equal and (shared or common)) or (not equal and runs_into(mine, theirs)):
                     return (
                         f"index names on {migration.target.connection!r} collide: {mine}… and "
                         f"{theirs}… of the migration {other.name!r}"

@@ -12,11 +12,16 @@ from datetime import date, timedelta
 from enum import Enum
 from pathlib import Path
 
+from airflow_provider_logmigrate.core.certificate import ProofMode
+from airflow_provider_logmigrate.core.layout import Layout
 from airflow_provider_logmigrate.core.naming import IndexNames
 from airflow_provider_logmigrate.core.plan import ReadStrategy
 from airflow_provider_logmigrate.core.planning import Order
 from airflow_provider_logmigrate.core.ports import CopyLimits
-from airflow_provider_logmigrate.core.stream import Stream
+from airflow_provider_logmigrate.core.protection import Protection
+from airflow_provider_logmigrate.core.purge import Hold
+from airflow_provider_logmigrate.core.stream import Stream, TextIndex
+from airflow_provider_logmigrate.core.survey import Counting
 from airflow_provider_logmigrate.core.unit import Granularity
 
 
@@ -28,10 +33,12 @@ class StoreType(str, Enum):
     ELASTICSEARCH = "elasticsearch"
 
 
-class Layout(str, Enum):
-    """How tenants are spread over indices."""
+class DagsPer(str, Enum):
+    """Which DAGs a migration has."""
 
-    PER_TENANT = "per_tenant"
+    AUTO = "auto"
+    TENANT = "per_tenant"
+    GROUPED = "grouped"
 
 
 class Approval(str, Enum):
@@ -77,6 +84,7 @@ class IndexSettings:
 
     :param refresh_interval: in the engine's own notation, ``-1`` for never.
     :param codec: ``None``: the engine's default.
+    :param text: of all long texts.
     """
 
     shards: int = 1
@@ -84,6 +92,7 @@ class IndexSettings:
     refresh_interval: str = "30s"
     total_fields: int = 2000
     codec: str | None = None
+    text: TextIndex = TextIndex.FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +113,26 @@ class OffloadStorage:
 class Limits:
     """Bounds of load and tolerance of one migration.
 
-    :param in_flight: bulks sent at the same time, per lane.
-    :param chunk_bytes: size of a bulk body.
+    :param in_flight: bulks sent at the same time, per lane, at most.
+    :param chunk_bytes: size of a bulk body, at most.
     :param page_rows: rows read by one statement at most.
+    :param documents_per_second: of one lane; ``None``: no limit.
+    :param bytes_per_second: the same in bytes of bulk bodies.
     :param checkpoint_seconds: at most this much copying is done again after a kill.
     :param max_rejected: dead letters of one unit before its copy stops.
     :param accept_rejected: dead letters of one unit that don't forbid its cut-over.
     :param statement_timeout_seconds: bound of every statement sent to the source.
     """
 
-    in_flight: int = 2
+    in_flight: int = 3
     chunk_bytes: int = 4 << 20
     page_rows: int = 20_000
-    checkpoint_seconds: float = 2.0
+    checkpoint_seconds: float = 1.0
     max_rejected: int = 1000
     accept_rejected: int = 0
     statement_timeout_seconds: float = 300.0
+    documents_per_second: float | None = None
+    bytes_per_second: float | None = None
 
     @property
     def copy(self) -> CopyLimits:
@@ -129,7 +142,25 @@ class Limits:
             chunk_bytes=self.chunk_bytes,
             checkpoint_seconds=self.checkpoint_seconds,
             max_rejected=self.max_rejected,
+            documents_per_second=self.documents_per_second,
+            bytes_per_second=self.bytes_per_second,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeSettings:
+    """When and how proven rows leave the source.
+
+    :param batch_seconds: what one deleting transaction should take.
+    :param snapshot: snapshot repository of the target, ``None``: no snapshot is taken.
+    """
+
+    floor_age: timedelta = timedelta(days=30)
+    holds: tuple[Hold, ...] = ()
+    batch_seconds: float = 0.5
+    approval: bool = True
+    snapshot: str | None = None
+    vacuum: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +174,12 @@ class Migration:
     :param last: last day to migrate, included; ``None``: up to now.
     :param settle_lag: rows younger than this are left for a later run.
     :param offload: ``None``: offloaded content isn't followed.
+    :param protect: when reading spares the source, ``None``: never.
+    :param proof: how closely a copied unit is compared.
     :param sample: documents compared field by field in each unit's proof.
+    :param purge: ``None``: nothing is ever deleted from the source.
+    :param dags: one DAG per tenant, or one for all.
+    :param counts: how a plan learns row numbers.
     :param schedule: cron expression or preset of the tenants' DAGs, ``None``: by hand.
     :param strategies: read strategies forced by stream name; others are chosen by preflight.
     :param pool: Airflow pool of the copying tasks, ``None``: Airflow's default pool.
@@ -168,9 +204,14 @@ class Migration:
     index: IndexSettings = IndexSettings()
     offload: OffloadStorage | None = None
     limits: Limits = Limits()
+    protect: Protection | None = None
+    proof: ProofMode = ProofMode.SAMPLE
     sample: int = 100
+    purge: PurgeSettings | None = None
     approval: Approval = Approval.NONE
     approval_timeout: timedelta = timedelta(days=7)
+    dags: DagsPer = DagsPer.AUTO
+    counts: Counting = Counting.AUTO
     schedule: str | None = None
     strategies: Mapping[str, ReadStrategy] = field(default_factory=dict)
     pool: str | None = None

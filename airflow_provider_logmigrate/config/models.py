@@ -28,6 +28,7 @@ from airflow_provider_logmigrate.config.quantities import (
     SIZE_PATTERN,
     parse_day,
     parse_duration,
+    parse_lag,
     parse_size,
 )
 
@@ -50,6 +51,18 @@ Size = Annotated[
         }
     ),
 ]
+Lag = Annotated[
+    timedelta | int,
+    BeforeValidator(parse_lag),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": DURATION_PATTERN, "title": "duration"},
+                {"type": "string", "pattern": SIZE_PATTERN, "title": "size"},
+            ]
+        }
+    ),
+]
 Day = Annotated[
     date,
     BeforeValidator(parse_day),
@@ -66,7 +79,7 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 # Items are checked one by one when tenants are resolved: a wrong one is only its own problem.
 AnyText = Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1})]
 JsonModeName = Literal["text", "object", "flat_object"]
-StrategyName = Literal["auto", "keyset", "by_parent", "by_key"]
+StrategyName = Literal["auto", "keyset", "by_parent", "by_key", "sweep"]
 
 
 class Model(BaseModel):
@@ -139,6 +152,10 @@ class IndexModel(Model):
     codec: Literal["default", "best_compression", "zstd", "zstd_no_dict"] | None = None
     """Compression of stored documents; `null`: the engine's default. The `zstd` ones are
     OpenSearch's."""
+    text: Literal["full", "match_only", "stored"] = "full"
+    """How long texts are indexed: JSON kept as text, other `text` columns, offloaded content.
+    `full`: full text; `match_only`: without relevance, a smaller index (`match_only_text`, in
+    OpenSearch since 2.12); `stored`: not searchable. docs/benchmarks.md has rates and sizes."""
 
 
 class OffloadModel(Model):
@@ -157,14 +174,21 @@ class OffloadModel(Model):
 class LimitsModel(Model):
     """Bounds of load, of memory and of what is tolerated."""
 
-    in_flight: int = Field(default=2, ge=1, le=16)
-    """Bulk requests sent at the same time, per lane."""
+    in_flight: int = Field(default=3, ge=1, le=16)
+    """Bulk requests sent at the same time, per lane, at most: fewer while the target pushes
+    back."""
     chunk: Size = Field(default=4 << 20, ge=64 << 10, le=64 << 20)
-    """Size of one bulk request. Memory per lane stays below (2 x in_flight + 2) x chunk."""
+    """Size of one bulk request, at most. Memory per lane stays below (2 x in_flight + 2) x
+    chunk."""
     page_rows: int = Field(default=20_000, ge=1, le=1_000_000)
     """Rows read by one statement at most; no transaction is longer than a page."""
+    documents_per_second: float | None = Field(default=None, ge=0.1, le=1e9, allow_inf_nan=False)
+    """Documents that one lane writes per second at most; default: no limit. Lanes don't know of
+    each other: the limit of a target is this times the slots of its `pool`."""
+    megabytes_per_second: float | None = Field(default=None, ge=0.001, le=1e6, allow_inf_nan=False)
+    """The same in megabytes (1,000,000 bytes) of bulk requests."""
     checkpoint_every: Duration = Field(
-        default=timedelta(seconds=2), ge=timedelta(milliseconds=100), le=timedelta(minutes=10)
+        default=timedelta(seconds=1), ge=timedelta(milliseconds=100), le=timedelta(minutes=10)
     )
     """How often the position is kept: the most copying that a kill makes necessary again."""
     max_rejected: int = Field(default=1000, ge=0)
@@ -178,11 +202,89 @@ class LimitsModel(Model):
     """Bound of every statement sent to the source."""
 
 
-class ProofModel(Model):
-    """How closely a copied unit is compared, beyond the fingerprints of every row."""
+class ProtectModel(Model):
+    """When reading spares the source. Above a threshold it goes on at half speed, from twice the
+    threshold on it pauses, with the reason in the progress. Give at least one threshold.
+    """
 
+    probe_latency: Duration | None = Field(default=None, ge=timedelta(milliseconds=1))
+    """Time of a small query that fetches one block of a copied table."""
+    replication_lag: Lag | None = None
+    """How far the slowest replica is behind, as time (`10s`) or as write-ahead log (`64MiB`).
+    Needs the role `pg_monitor`."""
+    active_backends: int | None = Field(default=None, ge=1)
+    """Sessions that run a statement at the same time, those of this provider left out. Sessions
+    of other users are seen with the role `pg_monitor` only."""
+    every: Duration = Field(
+        default=timedelta(seconds=5), ge=timedelta(milliseconds=100), le=timedelta(minutes=10)
+    )
+    """How often each lane looks, between two pages."""
+    give_up_after: Duration = Field(
+        default=timedelta(hours=1), ge=timedelta(seconds=1), le=timedelta(days=7)
+    )
+    """The longest pause; then the attempt ends, which frees its worker, and is retried."""
+
+    @model_validator(mode="after")
+    def _watches_something(self) -> ProtectModel:
+        if (self.probe_latency, self.replication_lag, self.active_backends) == (None, None, None):
+            raise ValueError(
+                "give at least one of `probe_latency`, `replication_lag` and `active_backends`"
+            )
+        lag = self.replication_lag
+        if lag is not None and not lag:
+            raise ValueError("`replication_lag` must be more than nothing")
+        return self
+
+
+class HoldModel(Model):
+    """Rows that must stay, whatever their age: a legal hold."""
+
+    tenant: AnyText | None = None
+    """Whose rows; default: every tenant's."""
+    from_: Day | None = Field(default=None, alias="from")
+    """First day, included; default: open."""
+    to: Day | None = None
+    """Last day, included; default: open."""
+
+    @model_validator(mode="after")
+    def _is_a_tenant(self) -> HoldModel:
+        if self.tenant is not None and not isinstance(self.tenant, str):
+            raise ValueError("`tenant` must be text: put numbers in quotes")
+        if self.from_ is not None and self.to is not None and self.from_ > self.to:
+            raise ValueError(f"`to` ({self.to}) is before `from` ({self.from_})")
+        return self
+
+
+class PurgeModel(Model):
+    """When rows that were copied, proven and cut over may be deleted from the source."""
+
+    floor_age: Duration = Field(
+        default=timedelta(days=30), ge=timedelta(days=1), le=timedelta(days=36_500)
+    )
+    """How long a period must be over, at least."""
+    hold: list[HoldModel] = Field(default_factory=list)
+    """Legal holds."""
+    batch: Duration = Field(
+        default=timedelta(milliseconds=500), ge=timedelta(milliseconds=50), le=timedelta(seconds=10)
+    )
+    """How long one deleting transaction should take."""
+    approval: bool = True
+    """Whether the purge's DAG waits for a person between plan and deletion."""
+    snapshot: Name | None = None
+    """A snapshot repository of the target: the indices are kept there before the first deletion."""
+    vacuum: bool = False
+    """Whether `VACUUM (ANALYZE)` runs on the tables afterwards."""
+
+
+class ProofModel(Model):
+    """How closely a copied unit is compared; see docs/concepts/proof.md."""
+
+    mode: Literal["fingerprint", "sample", "full"] = "sample"
+    """`fingerprint`: keys and fingerprints of all rows; `sample`: some documents field by field as
+    well; `full`: every document as well, in about half the copy's time."""
     sample: int = Field(default=100, ge=0, le=10_000)
-    """Random documents per unit compared with their rows field by field."""
+    """Random documents per unit compared with their rows field by field; none in the mode
+    `fingerprint`."""
 
 
 class SettledValuesModel(Model):
@@ -289,7 +391,8 @@ class MigrationModel(Model):
     lanes: int = Field(default=2, ge=1, le=64)
     """Parallel copying tasks of one tenant's DAG."""
     layout: Literal["per_tenant", "shared"] = "per_tenant"
-    """One index per tenant, stream and period. `shared` isn't available in this release."""
+    """`per_tenant`: one index per tenant, stream and period. `shared`: one per stream and period
+    for all tenants, each behind filtered aliases of its own; see docs/concepts/layout.md."""
     index_prefix: Prefix | None = None
     """First part of all index names; default: the pack's name, without a pack the migration's
     name with `-` for `_`."""
@@ -301,12 +404,23 @@ class MigrationModel(Model):
     """Where offloaded content lies; without it, it isn't followed."""
     limits: LimitsModel = Field(default_factory=LimitsModel)
     """Bounds of load, of memory and of what is tolerated."""
+    protect: ProtectModel | None = None
+    """When reading spares the source; without it, only a page's size bounds what it does there."""
     proof: ProofModel = Field(default_factory=ProofModel)
     """How closely a copied unit is compared."""
+    purge: PurgeModel | None = None
+    """When rows may be deleted from the source; without it nothing is ever deleted there."""
     approval: Literal["none", "before_backfill", "before_swap"] = "none"
     """Where the DAG waits for a person."""
     approval_timeout: Duration = Field(default=timedelta(days=7), ge=timedelta(minutes=1))
     """How long it waits; then the run fails, and nothing is swapped."""
+    dags: Literal["auto", "per_tenant", "grouped"] = "auto"
+    """One DAG for each tenant, or a single one for all, `logmigrate_<migration>.tenants`, with a
+    parameter that names tenants. `auto` groups the largest migrations while there are more tenants
+    than `[logmigrate] max_tenant_dags`."""
+    counts: Literal["auto", "exact", "estimate"] = "auto"
+    """How a plan learns row numbers: by counting, or from PostgreSQL's statistics. `auto` counts
+    unless an index finds the periods and more than 20 million rows are expected."""
     schedule: Name | None = None
     """Cron expression or preset (`@daily`) of the tenants' DAGs; default: started by hand."""
     strategy: Annotated[
@@ -315,7 +429,8 @@ class MigrationModel(Model):
         Discriminator(_is_text),
     ] = "auto"
     """How rows are read: `keyset` (along an index), `by_parent`, `by_key` (a scan, then by primary
-    key), or `auto`, which looks at the source. For all streams, or by stream."""
+    key), `sweep` (one pass for all tenants, by the DAG `logmigrate_<migration>.sweep`; see
+    docs/concepts/sweep.md), or `auto`, which looks at the source. For all streams, or by stream."""
     pool: Name | None = None
     """Airflow pool of the copying tasks; default: Airflow's own `default_pool`."""
     retries: int = Field(default=5, ge=0, le=100)

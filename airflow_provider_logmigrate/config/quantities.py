@@ -38,6 +38,19 @@ def parse_size(value: object) -> int:
     return int(text.removesuffix(unit)) * _BYTES[unit]
 
 
+def parse_lag(value: object) -> timedelta | int:
+    """A duration or a size. :raises ValueError: neither."""
+    if isinstance(value, str) and re.fullmatch(SIZE_PATTERN, value.strip()):
+        return parse_size(value)
+    try:
+        return parse_duration(value)
+    except ValueError:
+        shown = _shown(value)
+        raise ValueError(
+            f"{shown} is no lag: write a duration like 10s, or a size like 64MiB"
+        ) from None
+
+
 def parse_day(value: object) -> date:
     """``2025-01-31``. :raises ValueError: not a day, a time of day with it, or before 1970."""
     day: date | None = None

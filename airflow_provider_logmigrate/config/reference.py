@@ -23,7 +23,10 @@ _SECTIONS = (
     ("IndexModel", "migrations.NAME.index"),
     ("OffloadModel", "migrations.NAME.offload"),
     ("LimitsModel", "migrations.NAME.limits"),
+    ("ProtectModel", "migrations.NAME.protect"),
     ("ProofModel", "migrations.NAME.proof"),
+    ("PurgeModel", "migrations.NAME.purge"),
+    ("HoldModel", "migrations.NAME.purge.hold"),
     ("StreamModel", "migrations.NAME.streams.STREAM"),
     ("SettledValuesModel", "settled, by values"),
     ("SettledWithParentModel", "settled, with a parent"),
@@ -128,7 +131,8 @@ def _type(value: dict[str, Any], schema: dict[str, Any]) -> str:
         return f"list of {_type(value.get('items', {}), schema)}"
     if value.get("type") == "object":
         return _mapping_type(value, schema)
-    return {"string": "text", "integer": "number"}.get(value.get("type", ""), "any")
+    words = {"string": "text", "integer": "number", "number": "number", "boolean": "yes or no"}
+    return words.get(value.get("type", ""), "any")
 
 
 def _mapping_type(value: dict[str, Any], schema: dict[str, Any]) -> str:

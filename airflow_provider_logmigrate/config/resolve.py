@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,17 +16,30 @@ from airflow_provider_logmigrate.config.choice import choose_streams
 from airflow_provider_logmigrate.config.document import Fault, Location
 from airflow_provider_logmigrate.config.entities import (
     Approval,
+    DagsPer,
     IndexSettings,
     Limits,
     Migration,
     OffloadStorage,
+    PurgeSettings,
     Store,
     StoreType,
 )
-from airflow_provider_logmigrate.config.models import MAX_PREFIX, MigrationModel
+from airflow_provider_logmigrate.config.models import (
+    MAX_PREFIX,
+    MigrationModel,
+    ProtectModel,
+    PurgeModel,
+)
 from airflow_provider_logmigrate.config.schedule import schedule_fault
 from airflow_provider_logmigrate.config.tenants import read_tenants
+from airflow_provider_logmigrate.core.certificate import ProofMode
+from airflow_provider_logmigrate.core.layout import Layout
 from airflow_provider_logmigrate.core.planning import Order
+from airflow_provider_logmigrate.core.protection import Protection, Thresholds
+from airflow_provider_logmigrate.core.purge import Hold
+from airflow_provider_logmigrate.core.stream import TextIndex
+from airflow_provider_logmigrate.core.survey import Counting
 from airflow_provider_logmigrate.core.unit import Granularity
 from airflow_provider_logmigrate.streams.registry import near
 
@@ -83,7 +96,10 @@ def resolve_migration(
         order=Order(model.order),
         settle_lag=model.settle_lag,
         lanes=model.lanes,
-        index=IndexSettings(**model.index.model_dump()),
+        layout=Layout(model.layout),
+        index=IndexSettings(
+            **model.index.model_dump(exclude={"text"}), text=TextIndex(model.index.text)
+        ),
         offload=OffloadStorage(**offload.model_dump()) if offload else None,
         limits=Limits(
             in_flight=limits.in_flight,
@@ -93,16 +109,63 @@ def resolve_migration(
             max_rejected=limits.max_rejected,
             accept_rejected=limits.accept_rejected,
             statement_timeout_seconds=limits.statement_timeout / timedelta(seconds=1),
+            documents_per_second=limits.documents_per_second,
+            bytes_per_second=_bytes(limits.megabytes_per_second),
         ),
+        protect=_protection(model.protect) if model.protect else None,
+        proof=ProofMode(model.proof.mode),
         sample=model.proof.sample,
+        purge=_purge(model.purge) if model.purge else None,
         approval=Approval(model.approval),
         approval_timeout=model.approval_timeout,
+        dags=DagsPer(model.dags),
+        counts=Counting(model.counts),
         schedule=model.schedule,
         strategies=choice.strategies,
         pool=model.pool,
         retries=model.retries,
     )
     return resolved
+
+
+def _purge(model: PurgeModel) -> PurgeSettings:
+    return PurgeSettings(
+        floor_age=model.floor_age,
+        holds=tuple(
+            Hold(
+                hold.tenant,
+                _midnight(hold.from_) if hold.from_ else None,
+                _midnight(hold.to) + timedelta(days=1) if hold.to else None,
+            )
+            for hold in model.hold
+        ),
+        batch_seconds=model.batch / timedelta(seconds=1),
+        approval=model.approval,
+        snapshot=model.snapshot,
+        vacuum=model.vacuum,
+    )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
+
+
+def _bytes(megabytes: float | None) -> float | None:
+    return None if megabytes is None else megabytes * 1e6
+
+
+def _protection(model: ProtectModel) -> Protection:
+    second, lag = timedelta(seconds=1), model.replication_lag
+    return Protection(
+        Thresholds(
+            probe_seconds=model.probe_latency / second if model.probe_latency else None,
+            lag_seconds=lag / second if isinstance(lag, timedelta) else None,
+            lag_bytes=lag if isinstance(lag, int) else None,
+            active_backends=model.active_backends,
+        ),
+        every=model.every / second,
+        give_up_after=model.give_up_after / second,
+    )
 
 
 @dataclass(slots=True)
@@ -146,9 +209,6 @@ class _Work:
         model = self.model
         if model.to is not None and model.from_ > model.to:
             self.refuse("to", why=f"{model.to} is before `from` ({model.from_})")
-        if model.layout == "shared":
-            why = "the layout `shared` isn't available in this release: use per_tenant"
-            self.refuse("layout", why=why)
         codec = model.index.codec or ""
         elastic = target is not None and target.type is StoreType.ELASTICSEARCH
         if elastic and codec.startswith("zstd"):

@@ -161,3 +161,9 @@ class ProofFailed(Halt):
     """Source and target differ; the certificate lists how."""
 
     advice = "run the DAG again: the differing hours are copied anew; extras must be looked at"
+
+
+class RestoreFailed(Halt):
+    """Purged rows can't be brought back as they were; the batch in question stays purged."""
+
+    advice = "see docs/runbook.md; what was brought back so far is proven and stays"

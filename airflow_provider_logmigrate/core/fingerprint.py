@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+FIELD = "logmigrate"
+"""A document's member that holds its row's fingerprint: ``{"high": …, "low": …}``."""
+
 EXACT_BUCKET_ROWS = 2**21
 """Most rows whose 32-bit halves add up exactly in a double (2**53 / 2**32)."""
 
@@ -38,6 +41,8 @@ class Summary:
     :param held_back: rows of the source that aren't settled; 0 for a target.
     :param pending: source rows younger than the settle lag; 0 for a target.
     :param outside: documents without a usable event time; 0 for a source.
+    :param gone: rows of the buckets that the source doesn't have any more, because they were
+        purged; 0 for a target.
     :param max_event_time: youngest settled row, the unit's real age.
     """
 
@@ -46,6 +51,7 @@ class Summary:
     pending: int = 0
     outside: int = 0
     max_event_time: datetime | None = None
+    gone: int = 0
 
     @property
     def total(self) -> Bucket:

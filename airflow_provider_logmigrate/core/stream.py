@@ -20,6 +20,17 @@ class JsonMode(str, Enum):
     """Parsed and checked per field, one flattened field."""
 
 
+class TextIndex(str, Enum):
+    """How the search engine indexes long texts: columns of text and of JSON kept as text."""
+
+    FULL = "full"
+    """Full text: words, phrases, relevance."""
+    MATCH_ONLY = "match_only"
+    """Words and phrases without relevance: phrases are slower, the index is smaller."""
+    STORED = "stored"
+    """Not searchable; the documents have it."""
+
+
 class ColumnKind(str, Enum):
     """What a source column holds, as far as rendering and mapping care."""
 
@@ -103,6 +114,37 @@ class Offload:
 
 
 @dataclass(frozen=True, slots=True)
+class Dependent:
+    """Rows of another table that go when a stream's row goes.
+
+    They are those whose ``column`` holds what a row of table ``of`` has in ``of_column``; ``of`` is
+    the stream's own table or that of a dependent named before.
+
+    :param stream: the stream whose documents prove these rows, if the migration copies it.
+    :param keep: rows that no copied stream proves are kept in the ledger; without this, their
+        stream has to be copied.
+    :param file_key: the column that names an object of the object storage that goes as well.
+    """
+
+    table: str
+    key: str
+    column: str
+    of: str
+    of_column: str
+    stream: str | None = None
+    keep: bool = False
+    file_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Rows that name a stream's row and stay: a purge only reports how many there are."""
+
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
     """One declared kind of record.
 
@@ -112,6 +154,8 @@ class Stream:
     :param json_columns: text columns that hold JSON, with the mode wanted for each.
     :param fields: explicit engine field definitions by column; others follow the column's kind.
     :param optional_table: the whole table may be missing in some versions of the source.
+    :param dependents: what a purge takes together with a row, parents before children.
+    :param references: what a purge leaves in place and reports.
     """
 
     name: str
@@ -128,6 +172,8 @@ class Stream:
     json_columns: Mapping[str, JsonMode] = field(default_factory=lambda: MappingProxyType({}))
     fields: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     optional_table: bool = False
+    dependents: tuple[Dependent, ...] = ()
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

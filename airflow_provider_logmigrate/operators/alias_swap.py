@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_logmigrate.operators.base import StoppableOperator, run_key
+from airflow_provider_logmigrate.operators.base import (
+    StoppableOperator,
+    TenantOperator,
+    run_key,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class AliasSwapOperator(StoppableOperator):
+class AliasSwapOperator(StoppableOperator, TenantOperator):
     """Point the aliases of a plan's units to their indices in one atomic call.
 
     Refuses without a certificate of every unit that is still true at this moment: both sides are
@@ -41,10 +45,13 @@ class AliasSwapOperator(StoppableOperator):
             plan_hash = self.plan_hash or ledger.runs.get(run_key(context)).plan_hash or ""
             plan = ledger.plans.load(plan_hash)
             names = dict.fromkeys(unit.unit.stream for unit in plan.units)
-            with workbench(migration, [migration.stream(name) for name in names]) as bench:
+            streams = [migration.stream(name) for name in names]
+            with workbench(migration, streams, stop=self._stop) as bench:
                 bench.still_valid(plan)
-                copier = UnitCopier(context, bench, ledger, lane=0, stop=self._stop, log=self.log)
-                result = cut_over(bench, ledger, plan, copier=copier, run=run_key(context))
+                with UnitCopier(
+                    context, bench, ledger, lane=0, stop=self._stop, log=self.log
+                ) as copier:
+                    result = cut_over(bench, ledger, plan, copier=copier, run=run_key(context))
         units = len(result.swapped)
         if result.cutover is None:
             self.log.info("The aliases of %s units are right already", units)

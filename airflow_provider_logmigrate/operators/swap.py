@@ -14,6 +14,7 @@ from airflow_provider_logmigrate.core.cutover import plan_swap
 from airflow_provider_logmigrate.core.errors import CertificateMissing, LogMigrateError
 from airflow_provider_logmigrate.core.fingerprint import Bucket
 from airflow_provider_logmigrate.core.verify import prove
+from airflow_provider_logmigrate.operators.certify import proven_source
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.core.plan import Plan, UnitPlan
@@ -52,7 +53,9 @@ def cut_over(
     """
     from airflow_provider_logmigrate.stores.search import alias
 
-    certificates = ledger.certificates.latest_by_unit(bench.migration.name)
+    certificates = ledger.certificates.latest_by_unit(
+        bench.migration.name, units=[unit.key for unit in plan.units]
+    )
     accepted = bench.migration.limits.accept_rejected
     chosen: list[UnitPlan] = []
     relied_on: list[str] = []
@@ -129,7 +132,7 @@ def _still_true(bench: Workbench, ledger: Ledger, unit: UnitPlan, certificate: C
     Hours that differ are listed by id: only rows in the dead letters may be missing.
     """
     now = prove(
-        source=bench.source,
+        source=proven_source(bench, ledger, unit),
         target=bench.target,
         plan=unit,
         upper=datetime.fromisoformat(certificate.upper),

@@ -31,16 +31,17 @@ RETRIES = 5
 
 @contextmanager
 def prepared(spec: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
-    """Open everything; unless ``resume`` is set, delete the units' indices first."""
+    """Plan one tenant or several; unless ``resume`` is set, delete the units' indices first."""
     with opened(spec) as bench, opened_ledger(spec) as ledger:
-        plan = plan_of(bench, spec["tenant"])
+        tenants = spec.get("tenants") or [spec["tenant"]]
+        units = tuple(unit for tenant in tenants for unit in plan_of(bench, tenant).units)
         bench.put_templates()
         if not spec.get("resume"):
-            for unit in plan.units:
+            for unit in units:
                 bench.client.request("DELETE", path(unit.index), expected=(404,))
         counter = spec.get("counter")
         source = CountingSource.around(bench.source, Path(counter)) if counter else bench.source
-        yield lambda: _lane(replace(bench, source=source), ledger, plan.units)
+        yield lambda: _lane(replace(bench, source=source), ledger, units)
 
 
 def _lane(bench: Workbench, ledger: Ledger, units: tuple[UnitPlan, ...]) -> dict[str, Any]:

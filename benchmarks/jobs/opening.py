@@ -12,7 +12,7 @@ from airflow_provider_logmigrate.config.entities import Migration
 from airflow_provider_logmigrate.config.loader import load
 from airflow_provider_logmigrate.core.plan import Plan, ReadStrategy
 from airflow_provider_logmigrate.core.planning import Order, build_plan
-from airflow_provider_logmigrate.core.unit import Period, Unit, periods
+from airflow_provider_logmigrate.core.unit import Period, periods
 from airflow_provider_logmigrate.hooks.assembly import Workbench, workbench
 from airflow_provider_logmigrate.hooks.connections import Lookup, ledger_url
 from airflow_provider_logmigrate.ledger.ledger import Ledger
@@ -52,7 +52,7 @@ def opened_ledger(spec: Mapping[str, Any]) -> Iterator[Ledger]:
 class _NothingYet:
     """Stands for a target without any index: reading alone needs no engine."""
 
-    def versions(self, unit: Unit, alias: str) -> Mapping[int, str]:  # noqa: ARG002
+    def versions(self, owners: Mapping[str, str]) -> Mapping[str, Mapping[int, str]]:  # noqa: ARG002
         return {}
 
 

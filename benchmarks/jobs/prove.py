@@ -22,10 +22,12 @@ def prepared(spec: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
     """Plan the units; they must have been copied."""
     with opened(spec) as bench, opened_ledger(spec) as ledger:
         plan = plan_of(bench, spec["tenant"])
-        yield lambda: [_prove(bench, ledger, unit, spec["sample"]) for unit in plan.units]
+        yield lambda: [_prove(bench, ledger, unit, spec) for unit in plan.units]
 
 
-def _prove(bench: Workbench, ledger: Ledger, plan: UnitPlan, sample: int) -> dict[str, Any]:
+def _prove(
+    bench: Workbench, ledger: Ledger, plan: UnitPlan, spec: Mapping[str, Any]
+) -> dict[str, Any]:
     now = datetime.now(timezone.utc)
     proof = prove(
         source=bench.source,
@@ -34,8 +36,9 @@ def _prove(bench: Workbench, ledger: Ledger, plan: UnitPlan, sample: int) -> dic
         upper=upper_bound(plan.unit.period, now=now, settle_lag=bench.migration.settle_lag),
         rejected=ledger.dead_letters.open_keys(MIGRATION, plan.key),
         comparer=RowComparer(bench.setup(plan.unit.stream).shape),
-        sample=sample,
+        sample=spec["sample"],
         seed=1,
+        full=spec["full"],
     )
     return {
         "verdict": proof.verdict.value,

@@ -61,7 +61,7 @@ def _run(bench: Workbench, unit: UnitPlan, stage: str) -> int:
     part = TimeRange(unit.unit.period.start, unit.unit.period.end)
     query = sql.SQL("COPY (SELECT {} FROM {} WHERE {} ORDER BY {}) TO STDOUT {}").format(
         _fields(rows, stage),
-        rows.table,
+        rows.table if stage == BACKEND[0] else rows.with_parent,
         rows.within(unit.unit.tenant, part.start, part.end)
         if stage == BACKEND[0]
         else row_condition(rows, unit.unit.tenant, part, None),

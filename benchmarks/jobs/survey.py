@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_logmigrate.hooks.assembly import Workbench
 from airflow_provider_logmigrate.operators.options import RunOptions
-from airflow_provider_logmigrate.operators.planning import make_plan
+from airflow_provider_logmigrate.operators.planning import Planner
 from benchmarks.jobs.opening import months_of, opened
 
 
@@ -27,15 +27,13 @@ def _survey(bench: Workbench, *, budget: float) -> dict[str, Any]:
     names = [setup.shape.stream.name for setup in bench.setups]
     periods = months_of(migration)
     began = time.perf_counter()
-    units = sum(
-        len(bench.source.survey(name, tenant, periods))
-        for tenant in migration.tenants
-        for name in names
-    )
+    surveys = [bench.source.survey_all(name, migration.tenants, periods) for name in names]
+    units = sum(len(survey.of(tenant)) for survey in surveys for tenant in migration.tenants)
     estimates = time.perf_counter() - began
     began, planned = time.perf_counter(), 0
+    planner = Planner(bench, migration.tenants, options)
     for tenant in migration.tenants:
-        make_plan(bench, tenant, options)
+        planner.plan(tenant)
         planned += 1
         if time.perf_counter() - began > budget:
             break

@@ -5,18 +5,16 @@ from __future__ import annotations
 from benchmarks.results import Better
 from benchmarks.rig import Rig
 from benchmarks.section import Measured, Section
-from benchmarks.sections.copying import another
-from benchmarks.sections.proving import proof
+from benchmarks.sections.proving import proven
 from benchmarks.statistics import paired_ratio
 
 
 def measure(rig: Rig) -> Measured:
     """The proof's seconds as a share of the copy's."""
-    copied, proven = [], []
-    for _ in range(rig.settings.repeats):  # the copy first: there must be something to prove
-        copied.append(another(rig).seconds)
-        proven.append(proof(rig, sample=0).seconds)
-    return Measured(paired_ratio(proven, copied), tuple(proven), tuple(copied))
+    found = proven(rig)
+    proofs = tuple(one.fingerprint.seconds for one in found)
+    copied = tuple(one.copy.seconds for one in found)
+    return Measured(paired_ratio(proofs, copied), proofs, copied)
 
 
 SECTION = Section(

@@ -5,18 +5,13 @@ from __future__ import annotations
 from benchmarks.results import Better
 from benchmarks.rig import Rig
 from benchmarks.section import Measured, Section
-from benchmarks.sections.copying import another, rate
-from benchmarks.sections.pairs import interleaved
+from benchmarks.sections.by_hand import beside
 from benchmarks.statistics import paired_ratio, spread
 
 
 def measure(rig: Rig) -> Measured:
     """How many times faster ours is."""
-    ours, other = interleaved(
-        rig.settings.repeats,
-        ours=lambda: rate(another(rig)),
-        other=lambda: rate(rig.by_hand("parallel")),
-    )
+    ours, other = beside(rig, "parallel")
     note = f"{spread(ours).median:,.0f} against {spread(other).median:,.0f} documents/s"
     return Measured(paired_ratio(ours, other), ours, other, (note,))
 

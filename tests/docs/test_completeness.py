@@ -17,9 +17,6 @@ from airflow_provider_logmigrate.core.progress import Progress
 from airflow_provider_logmigrate.get_provider_info import get_provider_info
 from tests.docs.pages import ROOT, page
 
-UNUSED = {FindingKind.CONTENT}
-"""Declared, but made by nothing yet."""
-
 
 def _error_types() -> set[str]:
     from airflow_provider_logmigrate.operators.report import RunUnsuccessful
@@ -99,18 +96,8 @@ def test_verdicts_findings_and_outcomes_are_explained() -> None:
     start = page("docs/getting-started.md").text
 
     assert [v.value for v in Verdict if f"| `{v.value}` |" not in proof] == []
-    assert [
-        k.value for k in FindingKind if f"| `{k.value}` |" not in proof and k not in UNUSED
-    ] == []
+    assert [k.value for k in FindingKind if f"| `{k.value}` |" not in proof] == []
     assert [o.value for o in Outcome if f"| `{o.value}` |" not in start] == []
-
-
-def test_no_finding_is_called_unused_that_is_used() -> None:
-    package = ROOT / "airflow_provider_logmigrate"
-    sources = [path.read_text(encoding="utf-8") for path in package.rglob("*.py")]
-
-    for kind in UNUSED:
-        assert not any(f"FindingKind.{kind.name}" in source for source in sources)
 
 
 def test_the_checkpoint_is_shown_as_it_is_stored() -> None:

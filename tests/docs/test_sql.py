@@ -17,10 +17,12 @@ import pytest
 
 from airflow_provider_logmigrate.core.errors import SourceUnavailable, SourceUnsuitable
 from airflow_provider_logmigrate.core.plan import ReadStrategy, UnitPlan
+from airflow_provider_logmigrate.core.purge_scope import scope_of
 from airflow_provider_logmigrate.core.stream import Stream
 from airflow_provider_logmigrate.core.unit import Period, Unit
 from airflow_provider_logmigrate.ledger.ledger import Ledger
 from airflow_provider_logmigrate.stores.postgres.preflight import Preflight, preflight
+from airflow_provider_logmigrate.stores.postgres.purge_tables import look_up, obstacles
 from airflow_provider_logmigrate.stores.postgres.session import PostgresEndpoint, Sessions
 from airflow_provider_logmigrate.stores.postgres.source import PostgresSource
 from airflow_provider_logmigrate.stores.search import summary
@@ -82,7 +84,7 @@ def dify(database: str) -> str:
 def without_roles(database: str) -> Iterator[None]:
     """Roles outlive a database: take away those that the documentation makes."""
     yield
-    for role in ("logmigrate_reader", "logmigrate"):
+    for role in ("logmigrate_reader", "logmigrate_purger", "logmigrate"):
         if _run(database, f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
             _run(database, f"DROP OWNED BY {role};\nDROP ROLE {role};")
 
@@ -94,6 +96,7 @@ def test_every_block_of_sql_says_where_it_runs() -> None:
         "sql: source",
         "sql: source, summary",
         "sql: source, administrator",
+        "sql: source, purge",
         "sql: source, concurrently",
         "sql: ledger",
         "sql: ledger, administrator",
@@ -126,6 +129,29 @@ def test_the_reading_role_can_read_all_streams_and_write_nothing(dify: str) -> N
         reader.run(lambda c: c.cursor().execute("DELETE FROM workflow_runs"))
     with pytest.raises((SourceUnsuitable, SourceUnavailable)):
         reader.run(lambda c: c.cursor().execute("CREATE TABLE mine (id int)"))
+
+
+@pytest.mark.usefixtures("without_roles")
+def test_the_purging_role_may_delete_all_that_goes_together(dify: str) -> None:
+    (script,) = _sql("source, purge")
+    _run(dify, script)
+    purger = _as_user(dify, "logmigrate_purger", "change-me")
+    found = [preflight(purger, stream) for stream in streams()]
+    shapes = {look.shape.stream.name: look.shape for look in found if look is not None}
+    runs = shapes["workflow_runs"].stream
+    names = [runs.table, *(d.table for d in runs.dependents), *(r.table for r in runs.references)]
+    existing = look_up(purger, names).facts
+    scope = scope_of(runs, copied=shapes, existing=existing, follows_content=True)
+
+    assert set(names) == set(existing)
+    assert obstacles(purger, scope) == ([], [])
+    _run(dify, "REVOKE DELETE ON workflow_pauses FROM logmigrate_purger")
+    _run(dify, "REVOKE UPDATE ON workflow_runs FROM logmigrate_purger")
+    forbidding, _ = obstacles(purger, scope)
+    assert forbidding == [
+        "the login may not lock rows of workflow_runs, which takes UPDATE",
+        "the login may not delete from workflow_pauses",
+    ]
 
 
 @pytest.mark.usefixtures("without_roles")
@@ -207,6 +233,7 @@ class _Answering:
         body: bytes | None,
         content_type: str,
         timeout: float | None,
+        parse: object,
     ) -> tuple[int, Any]:
         self.sent.append((path, json.loads(body or b"{}")))
         return 200, {

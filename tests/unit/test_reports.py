@@ -92,6 +92,12 @@ def test_an_equal_certificate_is_one_sentence() -> None:
     )
 
 
+def test_what_an_equal_proof_could_not_compare_is_told() -> None:
+    finding = Finding(FindingKind.CONTENT, "id-1", "no object a/b")
+    text = certificate_text(replace(CERTIFICATE, tally=Tally({"content": 3}, (finding,))))
+    assert text.endswith("; content id-1 no object a/b and 2 more")
+
+
 @pytest.mark.parametrize("shown", [2, 5])
 def test_a_differing_one_names_ids_and_says_how_many_it_leaves_out(shown: int) -> None:
     findings = tuple(Finding(FindingKind.MISSING, f"id-{n}") for n in range(3))

@@ -64,7 +64,7 @@ def foreign(filled: Stage) -> Iterator[str]:
 
 
 def test_an_index_of_the_wanted_name(filled: Stage, foreign: str) -> None:
-    with told(IndexConflict, foreign, "isn't this unit's", "index_prefix", retried=False):
+    with told(IndexConflict, foreign, "wasn't made by", "index_prefix", retried=False):
         filled.run().plan()
 
 

@@ -21,12 +21,15 @@ SECTIONS = (
     "cpu_postgres",
     "rss_100k",
     "proof_sample",
+    "proof_full",
     "resume_reread",
+    "sweep",
     "plan_estimate",
     "parse_task",
 )
 
 
+@pytest.mark.timeout(900)  # some forty processes, each of which imports Airflow
 def test_small_run(server_root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     root = server_root / "bench"
     code = main(

@@ -140,6 +140,10 @@ def test_tables_and_migrations_are_equal(ledger: Ledger, database: str) -> None:
             ("dead_letter", "state"),
             ("cutover", "state"),
             ("run", "outcome"),
+            ("sweep", "state"),
+            ("sweep_part", "phase"),
+            ("deletion_batch", "state"),
+            ("deletion_object", "state"),
         ]
     }
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,14 +110,21 @@ def test_the_page_keeps_what_is_around_the_generated_part(tmp_path: Path) -> Non
     path.write_text("before\n<!-- generated: begin -->\nold\n<!-- generated: end -->\nafter\n")
     sections = {name: registry.load(name) for name in registry.NAMES}
     found = [made("cpu_python", 0.5), made("rss_1m", 3.0)]
-    text = page.markdown(
-        found, sections, machine="a box", commit="abc", notes={"rss_1m": ["a million rows"]}
-    )
+    notes: dict[str, dict[str, Any]] = {
+        "rss_1m": {"notes": ["a million rows"], "table": []},
+        "cpu_python": {"notes": [], "table": [["part", "us"], ["reading", "7"]]},
+    }
+    text = page.markdown(found, sections, machine="a box", commit="abc", notes=notes)
     page.replace_between(path, "generated", text)
     page.replace_between(path, "generated", text)
     lines = path.read_text().splitlines()
     assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
     assert [line for line in lines if "`rss_1m`" in line and "**missed**" in line]
     assert "* `rss_1m`: a million rows." in lines
+    assert lines[lines.index("| part | us |") :][:3] == [
+        "| part | us |",
+        "|---|---:|",
+        "| reading | 7 |",
+    ]
     with pytest.raises(BenchmarkError, match="put them back"):
         page.replace_between(path, "other", text)

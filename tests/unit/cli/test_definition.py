@@ -26,7 +26,7 @@ def test_every_command_leads_to_a_function() -> None:
     commands = importlib.import_module("airflow_provider_logmigrate.cli.commands")
     (group,) = get_cli()
     names = [command.name for command in group.subcommands]  # type: ignore[union-attr]
-    assert names == ["check", "plan", "status", "rollback", "import-env", "discover"]
+    assert names == ["check", "plan", "status", "rollback", "restore", "import-env", "discover"]
     for name in names:
         assert callable(getattr(commands, name.replace("-", "_")))
 

@@ -42,6 +42,8 @@ def loaded(folder: Path, second: str) -> Config:
         "{runs_old: {table: t, event_time: at, tenant_column: o}}}",
         "b: {<<: *a, tenants: {list: [y]}, index_prefix: p-runs, streams: "
         "{old: {table: t, event_time: at, tenant_column: o}}}",
+        # Shared indices have no tenant in their names: two tables would meet in one index.
+        "b: {<<: *a, tenants: {list: [y]}, layout: shared}",
     ],
 )
 def test_the_later_migration_is_left_out(tmp_path: Path, second: str) -> None:

@@ -13,16 +13,18 @@ import pytest
 from airflow_provider_logmigrate.config.entities import (
     Approval,
     Config,
-    Layout,
     Limits,
     OffloadStorage,
     StoreType,
 )
 from airflow_provider_logmigrate.config.loader import load
+from airflow_provider_logmigrate.core.certificate import ProofMode
 from airflow_provider_logmigrate.core.errors import ConfigInvalid
+from airflow_provider_logmigrate.core.layout import Layout
 from airflow_provider_logmigrate.core.plan import ReadStrategy
 from airflow_provider_logmigrate.core.planning import Order
-from airflow_provider_logmigrate.core.stream import JsonMode
+from airflow_provider_logmigrate.core.protection import Protection, Thresholds
+from airflow_provider_logmigrate.core.stream import JsonMode, TextIndex
 from airflow_provider_logmigrate.core.unit import Granularity
 
 HEAD = """\
@@ -66,6 +68,46 @@ def refused(path: Path) -> ConfigInvalid:
     return caught.value
 
 
+def test_limits_and_protection_arrive_in_the_entities(tmp_path: Path) -> None:
+    text = HEAD + migration(
+        limits="{documents_per_second: 500, megabytes_per_second: 2.5}",
+        protect="{probe_latency: 250ms, replication_lag: 10s, active_backends: 40, every: 2s,"
+        " give_up_after: 10m}",
+    )
+    found = load(write(tmp_path, text)).migrations["m"]
+    copied = found.limits.copy
+    assert (copied.documents_per_second, copied.bytes_per_second) == (500.0, 2_500_000.0)
+    assert found.protect == Protection(
+        Thresholds(probe_seconds=0.25, lag_seconds=10.0, active_backends=40), 2.0, 600.0
+    )
+
+
+def test_a_lag_may_be_a_size_and_nothing_is_protected_unless_asked_for(tmp_path: Path) -> None:
+    found = load(write(tmp_path, HEAD + migration(protect="{replication_lag: 64MiB}")))
+    assert found.migrations["m"].protect == Protection(Thresholds(lag_bytes=64 << 20))
+    assert load(write(tmp_path, HEAD + migration())).migrations["m"].protect is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"protect": "{every: 1s}"}, "give at least one of `probe_latency`"),
+        ({"protect": "{replication_lag: soon}"}, "is no lag: write a duration like 10s"),
+        ({"protect": "{replication_lag: 0s}"}, "must be more than nothing"),
+        ({"protect": "{active_backends: 0}"}, "greater than or equal to 1"),
+        ({"limits": "{documents_per_second: 0}"}, "greater than or equal to 0.1"),
+        ({"limits": "{megabytes_per_second: .nan}"}, "finite number"),
+    ],
+)
+def test_limits_that_would_stop_or_mean_nothing_are_refused(
+    tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    config = load(write(tmp_path, HEAD + migration(**changes)))
+    assert config.migrations == {}
+    (problem,) = config.problems
+    assert message in problem.message
+
+
 def test_every_key_arrives_in_the_entities(tmp_path: Path) -> None:
     text = HEAD + migration(
         streams="[workflow_runs, node_executions]",
@@ -74,16 +116,17 @@ def test_every_key_arrives_in_the_entities(tmp_path: Path) -> None:
         order="oldest_first",
         settle_lag="2h",
         lanes="3",
-        layout="per_tenant",
+        layout="shared",
         index_prefix="logs",
-        index="{shards: 2, replicas: 1, refresh_interval: 5s, total_fields: 10, codec: zstd}",
+        index="{shards: 2, replicas: 1, refresh_interval: 5s, total_fields: 10, codec: zstd,"
+        " text: match_only}",
         json_columns="{workflow_runs.graph: object, node_executions.outputs: flat_object}",
         offload='{url: "s3://bucket/x", connection: aws, inline_limit: 2MiB}',
         limits=(
             "{in_flight: 3, chunk: 8MiB, page_rows: 7, checkpoint_every: 500ms, max_rejected: 4,"
             " accept_rejected: 5, statement_timeout: 90s}"
         ),
-        proof="{sample: 6}",
+        proof="{mode: full, sample: 6}",
         approval="before_swap",
         approval_timeout="1d",
         schedule='"0 3 * * *"',
@@ -111,12 +154,13 @@ def test_every_key_arrives_in_the_entities(tmp_path: Path) -> None:
     assert (found.first, found.last) == (date(2025, 1, 1), date(2025, 4, 30))
     assert (found.period, found.order) == (Granularity.DAY, Order.OLDEST_FIRST)
     assert found.settle_lag == timedelta(hours=2)
-    assert (found.lanes, found.layout, found.sample, found.retries) == (3, Layout.PER_TENANT, 6, 9)
+    assert (found.lanes, found.layout, found.sample, found.retries) == (3, Layout.SHARED, 6, 9)
     assert found.names(found.streams[0]).index("a", "2025-01", 1) == (
         "logs-workflow-runs-a-2025.01-v1"
     )
     assert (found.index.shards, found.index.replicas, found.index.codec) == (2, 1, "zstd")
     assert (found.index.refresh_interval, found.index.total_fields) == ("5s", 10)
+    assert (found.index.text, found.proof) == (TextIndex.MATCH_ONLY, ProofMode.FULL)
     assert found.streams[0].json_columns["graph"] is JsonMode.OBJECT
     assert found.streams[0].json_columns["inputs"] is JsonMode.TEXT
     assert found.streams[1].json_columns["outputs"] is JsonMode.FLAT_OBJECT
@@ -147,6 +191,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert (found.last, found.offload, found.schedule, found.pool) == (None, None, None, None)
     assert (found.lanes, found.sample, found.retries, found.limits) == (2, 100, 5, Limits())
     assert (found.approval, found.strategies) == (Approval.NONE, {})
+    assert (found.index.text, found.proof) == (TextIndex.FULL, ProofMode.SAMPLE)
 
 
 def test_a_configuration_travels_between_processes(tmp_path: Path) -> None:
@@ -358,7 +403,6 @@ WRONG: list[tuple[dict[str, str | None], str, str]] = [
     ({"lanes": "'2'"}, "lanes", "must be a valid integer"),
     ({"lanes": "yes"}, "lanes", "must be a valid integer"),
     ({"lanes": "1.5"}, "lanes", "must be a valid integer"),
-    ({"layout": "shared"}, "layout", "`shared` isn't available in this release"),
     ({"layout": "shard"}, "layout", "did you mean 'shared'?"),
     ({"index_prefix": "Dify"}, "index_prefix", "'Dify' doesn't match"),
     ({"index_prefix": "'*'"}, "index_prefix", "'*' doesn't match"),
@@ -392,6 +436,8 @@ WRONG: list[tuple[dict[str, str | None], str, str]] = [
     ({"limits": "{chunk: true}"}, "limits.chunk", "is no size"),
     ({"limits": "{page_rows: 0}"}, "limits.page_rows", "greater than or equal to 1"),
     ({"limits": "{chunks: 1}"}, "limits.chunks", "unknown key; did you mean 'chunk'?"),
+    ({"proof": "{mode: all}"}, "proof.mode", "must be 'fingerprint', 'sample' or 'full'"),
+    ({"index": "{text: none}"}, "index.text", "must be 'full', 'match_only' or 'stored'"),
     ({"proof": "{sample: -1}"}, "proof.sample", "greater than or equal to 0"),
     ({"approval": "always"}, "approval", "must be 'none', 'before_backfill' or 'before_swap'"),
     ({"schedule": "'@dayly'"}, "schedule", "there is no preset '@dayly'"),
