@@ -24,7 +24,7 @@ from tests.scaleout.fleet import Fleet, Lane, lanes
 from tests.scaleout.migrations import DISTURBED, PERIODS, TENANT, UNDISTURBED, unit_prefix
 from tests.system.gateway import Bulk, Hold
 from tests.system.migrations import prefix
-from tests.system.rig import DagRun, eventually, gone
+from tests.system.rig import DagRun, assert_same, eventually, gone
 
 HELD_AT = 1_500
 """Documents of each unit that are in the engine when the lanes are disturbed."""
@@ -217,9 +217,10 @@ def test_the_result_is_that_of_an_undisturbed_run(fleet: Fleet, disturbed: Distu
     wanted = fleet.documents(prefix(UNDISTURBED))
     documents = fleet.documents(prefix(DISTURBED))
     assert len(wanted) == sum(fleet.rows(period) for period in PERIODS)
-    assert documents == wanted
+    assert_same(documents, wanted)
     # Nothing the engine ever took is gone, whoever sent it.
-    assert {key for _, key in documents} == set(fleet.gateway.sent(prefix(DISTURBED)))
+    lost = set(fleet.gateway.sent(prefix(DISTURBED))) - {key for _, key in documents}
+    assert not lost, f"{len(lost):,} documents were taken and are gone: {sorted(lost)[:5]}"
 
     certificates = fleet.certificates(DISTURBED)
     undisturbed = fleet.certificates(UNDISTURBED)

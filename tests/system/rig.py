@@ -44,6 +44,20 @@ def eventually(probe: Callable[[], T | None], *, seconds: float, what: str) -> T
         time.sleep(0.1)
 
 
+def assert_same(
+    found: Mapping[tuple[str, str], str], wanted: Mapping[tuple[str, str], str]
+) -> None:
+    """The same documents; a few that differ are named.
+
+    A plain comparison of tens of thousands would show them all, which takes pytest minutes.
+    """
+    differing = sorted(dict(found.items() ^ wanted.items()))
+    assert not differing, (
+        f"{len(differing):,} documents differ, of {len(found):,} found and {len(wanted):,} wanted:"
+        f" {differing[:5]}"
+    )
+
+
 def gone(process: psutil.Process) -> bool:
     """Whether a process has ended; one that nobody asks for its exit code stays a zombie."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

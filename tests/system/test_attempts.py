@@ -30,7 +30,7 @@ from tests.system.migrations import (
     UNDISTURBED,
     prefix,
 )
-from tests.system.rig import DagRun, System, eventually, gone
+from tests.system.rig import DagRun, System, assert_same, eventually, gone
 
 How = Callable[[DagRun, psutil.Process, psutil.Process], None]
 """Disturbs a run, given the process of its task and that process's supervisor."""
@@ -165,7 +165,7 @@ def test_the_undisturbed_migration_is_whole(system: System, wanted: Wanted) -> N
 
 def assert_equal(system: System, wanted: Wanted, run: DagRun) -> None:
     """The same documents, and certificates that say the same."""
-    assert system.documents(prefix(run.migration)) == wanted.documents
+    assert_same(system.documents(prefix(run.migration)), wanted.documents)
     found = system.certificates(run.migration)
     assert found.keys() == wanted.certificates.keys()
     for key, certificate in wanted.certificates.items():
