@@ -40,7 +40,8 @@ WARM_UP_ROUNDS = 2
 """A cold JVM takes two to three times as long for its first 100,000 documents."""
 
 _SERVERS = ("source", "ledger", "datasets", "engine")
-_OF_SERVERS = ("watch", "airflow")
+READY = "ready"
+_OF_SERVERS = ("watch", "airflow", READY)
 """Cached properties and memories that a server's end makes useless."""
 
 _OPEN_SESSIONS = (
@@ -203,9 +204,9 @@ class Rig:
         )
         return self._run(job | {"drop": drop}, pinned=pinned)
 
-    def by_hand(self, method: str) -> Cost:
-        """The same rows by a program as a user would write it."""
-        data = self.datasets.get("bench")
+    def by_hand(self, method: str, name: str) -> Cost:
+        """The rows of a data set's first tenant by a program as a user would write it."""
+        data = self.datasets.get(name)
         return self._run(
             {
                 "job": "by_hand",

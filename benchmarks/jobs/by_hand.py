@@ -1,8 +1,8 @@
 """What a user would write: psycopg2 dictionaries and the client library's bulk helpers.
 
 ``method`` is ``offset`` (OFFSET pages and ``helpers.bulk``) or ``parallel`` (a server-side cursor
-and ``helpers.parallel_bulk``). No fingerprints, no checkpoints, no dead letters, nothing to resume
-from; the same rows, mapping and load settings.
+and ``helpers.parallel_bulk``), both with the library's own chunks and threads. No fingerprints, no
+checkpoints, no dead letters, nothing to resume from; the same rows, mapping and load settings.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ def prepared(spec: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
     control.call("DELETE", f"/{index}", missing_ok=True)
     wanted = (spec["tenant"], spec["first"], spec["end"])
     copy = {"offset": _offset, "parallel": _parallel}[spec["method"]]
-    client = OpenSearch(spec["url"], maxsize=8, timeout=300)
+    # Neither helper repeats a request that the engine has no memory for at the moment.
+    client = OpenSearch(
+        spec["url"], maxsize=8, timeout=300, retry_on_status=(429, 502, 503, 504), max_retries=10
+    )
 
     def work() -> dict[str, Any]:
         create(control, index, body)
@@ -58,7 +61,7 @@ def _offset(client: OpenSearch, connection: Any, index: str, wanted: tuple[Any, 
             rows = cursor.fetchall()
         if not rows:
             return
-        helpers.bulk(client, (_action(index, row) for row in rows), chunk_size=_PAGE)
+        helpers.bulk(client, (_action(index, row) for row in rows))
         offset += len(rows)
 
 
@@ -68,9 +71,7 @@ def _parallel(client: OpenSearch, connection: Any, index: str, wanted: tuple[Any
         cursor.itersize = 2_000
         cursor.execute(_ROWS, wanted)
         actions = (_action(index, row) for row in cursor)
-        for done, answer in helpers.parallel_bulk(
-            client, actions, thread_count=2, chunk_size=_PAGE
-        ):
+        for done, answer in helpers.parallel_bulk(client, actions):
             if not done:
                 raise OSError(f"a document was refused: {answer}")
 
