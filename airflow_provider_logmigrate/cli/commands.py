@@ -237,7 +237,7 @@ def restore(args: Namespace) -> int:
     wanted = [key.strip() for key in args.units.split(",")] if args.units else None
     stop = Stop()
     with open_ledger(from_server) as ledger:
-        units = chosen_units(ledger, migration.name, args.tenant, wanted)
+        units = chosen_units(ledger, migration, args.tenant, wanted)
         with workbench(migration, migration.streams, lookup=from_server, stop=stop) as bench:
             done = bring_back(
                 bench,

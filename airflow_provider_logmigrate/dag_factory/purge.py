@@ -119,8 +119,8 @@ def _tenant(migration: Migration) -> Param:
 
     listed = migration.tenants[: _LISTED_TENANTS + 1]
     choice = {"enum": list(listed)} if 0 < len(listed) <= _LISTED_TENANTS else {"minLength": 1}
-    first = listed[0] if listed else ""
-    return Param(first, type="string", title="Tenant", description_md="Whose rows.", **choice)
+    # Without a default: a run that names no tenant is refused instead of taking the first one.
+    return Param(type="string", title="Tenant", description_md="Whose rows.", **choice)
 
 
 def _approval(migration: Migration) -> BaseOperator:

@@ -14,6 +14,8 @@ from airflow_provider_logmigrate.ledger.database import Database
 from airflow_provider_logmigrate.ledger.schema import tables
 from airflow_provider_logmigrate.ledger.text import storable
 
+_NEXT = "run the purge's DAG without `plan`: its task `plan` makes a new one and prints its hash"
+
 
 class PurgePlans:
     """Keeps purge plans."""
@@ -59,11 +61,13 @@ class PurgePlans:
         body: dict[str, Any] | None = self._database.transact(lambda c: c.scalar(query))
         where = f"purge plan {plan_hash}"
         if body is None:
-            raise PlanUnusable("the ledger has no such purge plan", where=where)
+            raise PlanUnusable("the ledger has no such purge plan", where=where, next_step=_NEXT)
         try:
             plan = PurgePlan.from_json(body)
         except (KeyError, TypeError, ValueError) as error:
-            raise PlanUnusable(f"the stored plan can't be read: {error!r}", where=where) from error
+            raise PlanUnusable(
+                f"the stored plan can't be read: {error!r}", where=where, next_step=_NEXT
+            ) from error
         if plan.hash != plan_hash:
-            raise PlanUnusable("the stored plan isn't what was saved", where=where)
+            raise PlanUnusable("the stored plan isn't what was saved", where=where, next_step=_NEXT)
         return plan

@@ -69,8 +69,7 @@ class PurgePlanOperator(TenantOperator, SkipMixin):
         self.log.info("%s", purge_plan_text(plan))
         facts = plan_facts(plan, plan_hash)
         if not plan.units or not (quoted or self.approved_later):
-            how = "quote this hash as `plan` to carry it out" if plan.units else "nothing may go"
-            self.log.info("Nothing is deleted: %s", how)
+            self.log.info("Nothing is deleted: %s", _why_nothing(plan))
             ti = context["ti"]
             ti.xcom_push(key="return_value", value=facts)
             self.skip(ti=ti, tasks=self.get_direct_relatives(upstream=False))
@@ -96,7 +95,7 @@ class PurgeSourceOperator(StoppableOperator, TenantOperator):
 
     :param plan_hash: the plan to carry out, as :class:`PurgePlanOperator` returned it.
     :returns: deleted rows by table and by unit, what stayed and why, deleted objects.
-    :raises PlanUnusable: no such plan, or a unit may not be purged any more.
+    :raises PlanUnusable: no such plan, or units may not be purged any more; the others are.
     :raises SourceUnavailable: objects couldn't be deleted yet; the retry goes on with them.
     """
 
@@ -135,6 +134,15 @@ class PurgeSourceOperator(StoppableOperator, TenantOperator):
                 " task",
                 report=report.to_json(),
             )
+        if report.refused:
+            raise PlanUnusable(
+                f"{len(report.refused)} of {len(plan.units)} units weren't purged:"
+                f" {'; '.join(report.refused.values())}",
+                where=f"{self.migration}, tenant {self.tenant}",
+                next_step="run the tenant's DAG where a copy, proof or cut-over is wanting, then"
+                " make a new purge plan; the other units are done",
+                report=report.to_json(),
+            )
         return report.to_json()
 
 
@@ -147,6 +155,14 @@ def _load(ledger: Ledger, plan_hash: str, migration: str, tenant: str) -> PurgeP
             next_step="quote the hash that this tenant's purge plan printed",
         )
     return plan
+
+
+def _why_nothing(plan: PurgePlan) -> str:
+    if plan.units:
+        return "quote the plan's hash as `plan` to carry it out"
+    if plan.kept:
+        return "no unit may go, for the reasons above"
+    return "no copied unit has rows that could go; copy, prove and cut over first"
 
 
 def _day(value: Any) -> date | None:

@@ -38,7 +38,7 @@ class RestoreOperator(StoppableOperator, TenantOperator):
         migration = self.load_migration()
         wanted = self.units or context["params"].get("units")
         with self.open_ledger(context) as ledger:
-            units = chosen_units(ledger, migration.name, self.tenant, wanted)
+            units = chosen_units(ledger, migration, self.tenant, wanted)
             with workbench(migration, migration.streams, stop=self._stop) as bench:
                 outcomes = bring_back(
                     bench, ledger, units, holder=run_key(context), stop=self._stop, log=self.log

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_logmigrate.core.errors import PlanUnusable
+from airflow_provider_logmigrate.core.errors import PlanUnusable, TenantInvalid
 from airflow_provider_logmigrate.core.purge import PurgeUnit
 from airflow_provider_logmigrate.core.restore import RestoreOutcome, restore_unit
 from airflow_provider_logmigrate.core.unit import Unit
@@ -13,6 +13,7 @@ from airflow_provider_logmigrate.operators.purge_plan import purge_desk
 from airflow_provider_logmigrate.operators.purge_unit import object_store, settle_interrupted
 
 if TYPE_CHECKING:
+    from airflow_provider_logmigrate.config.entities import Migration
     from airflow_provider_logmigrate.core.clock import Stop
     from airflow_provider_logmigrate.core.plan import UnitPlan
     from airflow_provider_logmigrate.core.purge_ports import Batch
@@ -21,10 +22,16 @@ if TYPE_CHECKING:
 
 
 def chosen_units(
-    ledger: Ledger, migration: str, tenant: str, wanted: Sequence[str] | None
+    ledger: Ledger, migration: Migration, tenant: str, wanted: Sequence[str] | None
 ) -> list[str]:
-    """Keys of the units to restore. :raises PlanUnusable: one of them has no purged rows."""
-    purged = ledger.deletions.units(migration, tenant=tenant)
+    """Keys of the units to restore.
+
+    :raises TenantInvalid: neither the migration nor the ledger knows the tenant.
+    :raises PlanUnusable: one of the units has no purged rows.
+    """
+    purged = ledger.deletions.units(migration.name, tenant=tenant)
+    if not purged and tenant not in migration.tenants:
+        raise TenantInvalid("the migration doesn't name this tenant", where=tenant or "''")
     for key in wanted or ():
         if key not in purged:
             raise PlanUnusable(

@@ -401,6 +401,8 @@ def test_parsing_the_dag_file_connects_to_nothing_and_imports_no_client(tmp_path
 
 
 def test_a_purge_block_gives_the_dags_that_delete_and_bring_back(tmp_path: Path) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
     from airflow_provider_logmigrate.dag_factory import build_dags
 
     assert not [name for name in build_dags(config(tmp_path)) if ".purge" in name]
@@ -409,7 +411,10 @@ def test_a_purge_block_gives_the_dags_that_delete_and_bring_back(tmp_path: Path)
     purge, restore = asked["logmigrate_logs.purge"], asked["logmigrate_logs.restore"]
     assert edges(purge) == {"plan": {"approval"}, "approval": {"purge"}, "purge": set()}
     assert edges(restore) == {"restore": set()}
-    assert purge.params["tenant"] == "acme"
+    for dag in (purge, restore):
+        with pytest.raises(ParamValidationError, match="No value"):
+            dag.params["tenant"]
+        assert dag.params.get_param("tenant").resolve("acme") == "acme"
     planned: Any = purge.get_task("plan")
     assert planned.approved_later
     assert purge.max_active_runs == 1

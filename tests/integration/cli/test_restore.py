@@ -25,6 +25,10 @@ def test_purged_rows_come_back_by_command(cli: Cli, stage: Stage) -> None:
     assert wrong.code == 1
     assert f"units with purged rows: {UNIT}" in wrong.error
 
+    misspelt = cli("restore", "--migration", "logs", "--tenant", "acne")
+    assert misspelt.code == 1
+    assert "TenantInvalid: the migration doesn't name this tenant [acne]" in misspelt.error
+
     done = cli("restore", *of, "-o", "json")
     assert done.code == 0, done.err
     assert done.json == [{"unit": UNIT, "rows": 20, "batches": 1, "objects": 0}]
