@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from airflow_provider_logmigrate.core.checkpoint import Cursor
-from airflow_provider_logmigrate.core.fingerprint import Bucket
+from airflow_provider_logmigrate.core.fingerprint import EMPTY, Bucket
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.purge_scope import Scope
 from airflow_provider_logmigrate.core.unit import Unit
@@ -43,22 +43,48 @@ class StoredObject:
     column: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one table and hour that are found by the same value.
+
+    :param of: that value; for a unit's own row its key.
+    :param unit: whose index holds their documents; ``None``: they are kept in the ledger.
+    :param versions: the source's marks of the very versions of the rows that were read: a row has
+        the mark no more once anybody wrote it.
+    :param hour: of their event time, ``None`` if they are kept in the ledger.
+    :param proof: count and fingerprint sums of these versions.
+    """
+
+    table: str
+    of: str
+    unit: Unit | None
+    keys: Sequence[str]
+    versions: Sequence[str]
+    hour: datetime | None = None
+    proof: Bucket = EMPTY
+
+
 @dataclass(slots=True)
 class Group:
     """A unit's row and everything that goes with it, or stays with it.
 
-    :param members: the row itself first.
+    :param rows: the row itself first.
     :param obstacle: why it has to stay, empty if nothing is known yet.
     """
 
-    members: list[Member]
+    rows: list[Rows]
     objects: list[StoredObject] = field(default_factory=list)
     obstacle: str = ""
 
     @property
     def key(self) -> str:
         """Key of the row that the others hang on."""
-        return self.members[0].key
+        return self.rows[0].keys[0]
+
+    @property
+    def size(self) -> int:
+        """Rows of all tables."""
+        return sum(len(rows.keys) for rows in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +145,14 @@ class Fate(Enum):
 
 
 class RowsChanged(Exception):
-    """Rows in front of a delete aren't those that were proven; nothing was deleted."""
+    """Rows in front of a delete aren't those that were read; nothing was deleted.
+
+    :ivar groups: which groups they belong to, by key, with what happened.
+    """
+
+    def __init__(self, groups: Mapping[str, str]) -> None:
+        super().__init__(groups)
+        self.groups = groups
 
 
 class PurgeSource(Protocol):
@@ -136,18 +169,13 @@ class PurgeSource(Protocol):
         plan: UnitPlan,
         groups: Sequence[Group],
         *,
-        proven: Mapping[str, Bucket],
         before_commit: Callable[[Removal], None],
     ) -> Removal:
-        """Delete whole groups in one transaction.
+        """Delete whole groups in one transaction: just the versions of the rows that were read.
 
-        :param proven: what the documents of the groups add up to, by table.
         :param before_commit: whatever it raises undoes everything.
-        :raises RowsChanged: the rows aren't exactly those; nothing was deleted.
+        :raises RowsChanged: there are other rows, or other versions; nothing was deleted.
         """
-
-    def prints(self, stream: str, tenant: str, keys: Sequence[str]) -> Mapping[str, Print]:
-        """Fingerprints of rows as they are now; those that aren't there are left out."""
 
     def fate(self, scope: Scope, removal: Removal) -> Fate:
         """What became of a removal's transaction."""
@@ -158,6 +186,9 @@ class PurgeSource(Protocol):
 
 class PurgeTarget(Protocol):
     """The target, as a purge sees it."""
+
+    def proof(self, plan: UnitPlan, keys: Sequence[str]) -> Bucket:
+        """How many of the unit's documents have these ids, and their fingerprint sums."""
 
     def prints(self, plan: UnitPlan, keys: Sequence[str]) -> Mapping[str, Print]:
         """Fingerprints of the unit's documents by key; those that aren't there are left out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -47,22 +47,34 @@ class PurgeDesk:
         return of(moment)
 
     def why_not(
-        self, unit: UnitPlan, certificate: Certificate | None, *, now: datetime
-    ) -> tuple[str, ...]:
-        """Why a unit's rows may not be deleted now, by everything but its rows."""
+        self,
+        units: Iterable[UnitPlan],
+        certificates: Mapping[str, Certificate],
+        *,
+        now: datetime,
+    ) -> dict[str, tuple[str, ...]]:
+        """Why rows of units may not be deleted now, by everything but the rows; by unit key.
+
+        :param certificates: the newest ones, by unit key.
+        """
         from airflow_provider_logmigrate.stores.search import alias
 
-        aliases, _ = alias.current_aliases(self.bench.client, [unit.alias])
-        return tuple(
-            reasons_to_keep(
-                unit,
-                certificate=certificate,
-                definition=self.bench.setup(unit.unit.stream).definition,
-                shown=dict(aliases.get(unit.alias, {})) == {unit.index: unit.share},
-                rules=self.rules,
-                now=now,
+        units = list(units)
+        names = sorted({unit.alias for unit in units})
+        aliases, _ = alias.current_aliases(self.bench.client, names)
+        return {
+            unit.key: tuple(
+                reasons_to_keep(
+                    unit,
+                    certificate=certificates.get(unit.key),
+                    definition=self.bench.setup(unit.unit.stream).definition,
+                    shown=dict(aliases.get(unit.alias, {})) == {unit.index: unit.share},
+                    rules=self.rules,
+                    now=now,
+                )
             )
-        )
+            for unit in units
+        }
 
 
 def purge_desk(bench: Workbench, *, needs_rules: bool = True) -> PurgeDesk:
@@ -235,8 +247,7 @@ class _Judge:
 
     def _why_not(self, plan: UnitPlan) -> tuple[str, ...]:
         if plan.key not in self._reasons:
-            certificate = self._certificates.get(plan.key)
-            self._reasons[plan.key] = self._desk.why_not(plan, certificate, now=self._now)
+            self._reasons |= self._desk.why_not([plan], self._certificates, now=self._now)
         return self._reasons[plan.key]
 
 

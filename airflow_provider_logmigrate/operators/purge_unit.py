@@ -7,7 +7,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.errors import LogMigrateError, PlanUnusable
-from airflow_provider_logmigrate.core.purge_run import PurgeOutcome, finish_open, purge_unit
+from airflow_provider_logmigrate.core.purge_fate import finish_open
+from airflow_provider_logmigrate.core.purge_run import PurgeOutcome, purge_unit
 from airflow_provider_logmigrate.operators.purge_plan import PurgeDesk, purge_desk
 
 if TYPE_CHECKING:
@@ -209,13 +210,12 @@ def delete_objects(
 
 def _why_not(desk: PurgeDesk, ledger: Ledger, unit: PurgeUnit) -> str:
     """What forbids the unit now; the plan's units that go along included."""
-    now = datetime.now(timezone.utc)
-    migration = desk.bench.migration.name
-    for plan in unit.units.values():
-        certificate = ledger.certificates.latest(migration, plan.key)
-        if reasons := desk.why_not(plan, certificate, now=now):
-            return f"{plan.key}: {'; '.join(reasons)}"
-    return ""
+    units = unit.units.values()
+    certificates = ledger.certificates.latest_by_unit(
+        desk.bench.migration.name, units=[plan.key for plan in units]
+    )
+    found = desk.why_not(units, certificates, now=datetime.now(timezone.utc))
+    return next((f"{key}: {'; '.join(reasons)}" for key, reasons in found.items() if reasons), "")
 
 
 def _recheck(desk: PurgeDesk, ledger: Ledger, unit: PurgeUnit) -> None:

@@ -1,4 +1,8 @@
-"""Deletes proven rows from PostgreSQL in small transactions; never more than was proven."""
+"""Deletes proven rows from PostgreSQL in small transactions; never other rows than were proven.
+
+A row is named by its key and the mark of the version whose fingerprint was proven. Who writes a row
+makes another version: then the delete meets that one, sees another mark, and is undone.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +18,19 @@ from psycopg2.extensions import connection as PgConnection
 
 from airflow_provider_logmigrate.core.checkpoint import Cursor
 from airflow_provider_logmigrate.core.errors import SourceUnavailable
-from airflow_provider_logmigrate.core.fingerprint import EMPTY, Bucket
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.purge_ports import (
     Fate,
     Group,
     GroupWindow,
-    Print,
     Removal,
-    RowsChanged,
 )
 from airflow_provider_logmigrate.core.purge_scope import Part, Scope
-from airflow_provider_logmigrate.core.unit import UTC, Period, Unit
+from airflow_provider_logmigrate.core.unit import Period
+from airflow_provider_logmigrate.stores.postgres.arrays import array
 from airflow_provider_logmigrate.stores.postgres.catalog import identifier
-from airflow_provider_logmigrate.stores.postgres.dependents import Lister
+from airflow_provider_logmigrate.stores.postgres.dependents import VERSION, Lister
+from airflow_provider_logmigrate.stores.postgres.listing import Listing
 from airflow_provider_logmigrate.stores.postgres.purge_tables import Tables
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql, col
 from airflow_provider_logmigrate.stores.postgres.session import Sessions
@@ -43,8 +46,6 @@ TRANSACTION = {
     "idle_in_transaction_session_timeout": "60s",
 }
 """Bounds of a transaction that deletes."""
-
-_HALF = "coalesce(sum(('x' || substr(f, {}, 8))::bit(32)::bigint), 0)"
 
 
 class PostgresPurge:
@@ -96,64 +97,43 @@ class PostgresPurge:
         plan: UnitPlan,
         groups: Sequence[Group],
         *,
-        proven: Mapping[str, Bucket],
         before_commit: Callable[[Removal], None],
     ) -> Removal:
-        """See the port. The order: lock the units' rows, delete what hangs on them, then them."""
-        keys: dict[str, list[str]] = {}
-        for group in groups:
-            for member in group.members:
-                keys.setdefault(member.table, []).append(member.key)
+        """See the port. What hangs on a row goes before it."""
+        batch = Listing(groups)
+        kept: dict[str, list[str]] = {}
         with self._transaction() as cursor:
-            self._lock(cursor, scope, keys[scope.stream.table])
-            sums: dict[str, Bucket] = {}
-            hours: dict[str, dict[datetime, Bucket]] = {}
-            kept: dict[str, list[str]] = {}
             for part in reversed(scope.parts):
-                wanted = keys.get(part.table, [])
-                condition = self._condition(scope, part, keys)
-                if part.stream is None:
-                    rows = self._take(cursor, part, condition) if condition else []
-                    _same(part.table, len(rows), len(wanted))
-                    if rows:
-                        kept[part.table] = rows
-                elif condition:
-                    found = self._delete(cursor, self._rows[part.stream], condition)
-                    sums[part.table] = self._add(hours, plan.unit.tenant, part.stream, found)
+                condition = self._condition(scope, part, batch)
+                if condition is None:
+                    continue
+                this, whole = part.dependent, part.stream is None
+                rows = _delete(
+                    *(cursor, batch, part.table, col(this.column), col(this.key)),
+                    condition=condition,
+                    whole=whole,
+                )
+                if whole and rows:
+                    kept[part.table] = rows
             root = self._rows[scope.stream.name]
-            found = self._delete(cursor, root, root.key_in(keys[scope.stream.table]))
-            sums[scope.stream.table] = self._add(hours, plan.unit.tenant, scope.stream.name, found)
-            for table in {*sums, *proven}:
-                if (have := sums.get(table, EMPTY)) != (want := proven.get(table, EMPTY)):
-                    raise RowsChanged(f"{table} has {have.count} rows, {want.count} were proven")
+            # Still settled and still on its own: what it settles with may have changed.
+            condition = sql.SQL("{} AND {}").format(
+                _among(root.key, batch.keys[scope.stream.table], sql.SQL(root.key_type)),
+                self._lister(scope).free(),
+            )
+            _delete(cursor, batch, scope.stream.table, root.key, root.key, condition=condition)
             cursor.execute("SELECT txid_current()")
             removal = Removal(
                 unit=plan.key,
                 transaction=int(cursor.fetchone()[0]),
-                keys=keys,
-                sums=sums,
-                hours=hours,
+                keys=batch.keys,
+                sums=batch.sums,
+                hours=batch.hours,
                 kept=kept,
                 objects=[item for group in groups for item in group.objects],
             )
             before_commit(removal)
         return removal
-
-    def prints(self, stream: str, tenant: str, keys: Sequence[str]) -> Mapping[str, Print]:
-        """See the port."""
-        rows = self._rows[stream]
-        query = sql.SQL(
-            "SELECT k, ('x' || substr(f, 1, 8))::bit(32)::bigint,"
-            " ('x' || substr(f, 9, 8))::bit(32)::bigint FROM"
-            " (SELECT {key}::text AS k, {print} AS f FROM {table} WHERE {tenant} AND {keys}) AS r"
-        ).format(
-            key=rows.key,
-            print=rows.fingerprint,
-            table=rows.table,
-            tenant=rows.tenant(tenant),
-            keys=rows.key_in(keys),
-        )
-        return {key: (high, low) for key, high, low in self._fetch(query)}
 
     def fate(self, scope: Scope, removal: Removal) -> Fate:
         """See the port: the server remembers how a transaction ended for a very long time.
@@ -199,11 +179,9 @@ class PostgresPurge:
             ):
                 continue
             query = sql.SQL(
-                "SELECT count(*) FROM unnest({keys}::{kind}[]) AS p(v) JOIN {table} AS w"
-                " ON {column} = p.v"
+                "SELECT count(*) FROM unnest({keys}) AS p(v) JOIN {table} AS w ON {column} = p.v"
             ).format(
-                keys=sql.Literal(list(roots)),
-                kind=self._tables.cast(this.table, this.column),
+                keys=array(roots, self._tables.cast(this.table, this.column)),
                 table=identifier(this.table),
                 column=col(this.column),
             )
@@ -215,77 +193,19 @@ class PostgresPurge:
     def _lister(self, scope: Scope) -> Lister:
         return Lister(scope, self._rows, self._tables, period_of=self._period_of)
 
-    def _lock(self, cursor: Any, scope: Scope, wanted: Sequence[str]) -> None:
-        """Nobody changes these rows any more; they are still settled and still on their own."""
-        root = self._rows[scope.stream.name]
-        query = sql.SQL("SELECT 1 FROM {} WHERE {} AND {} ORDER BY {} FOR UPDATE OF w").format(
-            root.table, root.key_in(wanted), self._lister(scope).free(), root.key
-        )
-        cursor.execute(query)
-        _same(scope.stream.table, cursor.rowcount, len(wanted))
-
-    def _condition(
-        self, scope: Scope, part: Part, keys: Mapping[str, Sequence[str]]
-    ) -> sql.Composable | None:
+    def _condition(self, scope: Scope, part: Part, batch: Listing) -> sql.Composable | None:
         """Which rows of a dependent table go; ``None``: none.
 
         By what they belong to where an index serves: a row that appeared meanwhile is then met,
-        and the sums differ. Else by key.
+        and undoes the batch. Else by key.
         """
         this = part.dependent
         by_parent = self._tables.by_parent(scope, part)
         column = this.column if by_parent else this.key
-        values = keys.get(this.of if by_parent else this.table, ())
+        values = batch.keys.get(this.of if by_parent else this.table, ())
         if not values:
             return None
-        return sql.SQL("{} = ANY({}::{}[])").format(
-            col(column), sql.Literal(list(values)), self._tables.cast(this.table, column)
-        )
-
-    def _delete(
-        self, cursor: Any, rows: RowSql, condition: sql.Composable
-    ) -> list[tuple[datetime, Bucket]]:
-        """Delete rows; what they added up to, by hour."""
-        query = sql.SQL(
-            "WITH gone AS (DELETE FROM {table} WHERE {condition}"
-            " RETURNING {at} AS at, {print} AS f)"
-            " SELECT date_trunc('hour', at), count(*), {high}, {low} FROM gone GROUP BY 1"
-        ).format(
-            table=rows.table,
-            condition=condition,
-            at=rows.event_time,
-            print=rows.fingerprint,
-            high=sql.SQL(_HALF.format(1)),
-            low=sql.SQL(_HALF.format(9)),
-        )
-        cursor.execute(query)
-        return [
-            (hour.replace(tzinfo=UTC), Bucket(count, int(high), int(low)))
-            for hour, count, high, low in cursor
-        ]
-
-    def _take(self, cursor: Any, part: Part, condition: sql.Composable) -> list[str]:
-        """Delete rows that no document holds; they come back as JSON, whole."""
-        query = sql.SQL("DELETE FROM {} AS w WHERE {} RETURNING row_to_json(w)::text").format(
-            identifier(part.table), condition
-        )
-        cursor.execute(query)
-        return [text for (text,) in cursor]
-
-    def _add(
-        self,
-        hours: dict[str, dict[datetime, Bucket]],
-        tenant: str,
-        stream: str,
-        found: Sequence[tuple[datetime, Bucket]],
-    ) -> Bucket:
-        total = EMPTY
-        for hour, bucket in found:
-            total = total + bucket
-            key = Unit(stream, tenant, self._period_of(hour)).key
-            mine = hours.setdefault(key, {})
-            mine[hour] = mine.get(hour, EMPTY) + bucket
-        return total
+        return _among(col(column), values, self._tables.cast(this.table, column))
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
@@ -322,6 +242,43 @@ class PostgresPurge:
         return self._sessions.run(work)
 
 
-def _same(table: str, have: int, want: int) -> None:
-    if have != want:
-        raise RowsChanged(f"{table} has {have} of {want} rows")
+def _among(column: sql.Composable, values: Sequence[str], kind: sql.Composable) -> sql.Composable:
+    return sql.SQL("{} = ANY({})").format(column, array(values, kind))
+
+
+def _delete(
+    cursor: Any,
+    batch: Listing,
+    table: str,
+    of: sql.Composable,
+    key: sql.Composable,
+    *,
+    condition: sql.Composable,
+    whole: bool = False,
+) -> list[str]:
+    """Delete rows that are found by ``of``, if they are those of the batch.
+
+    :param whole: return the rows as JSON: no document holds them.
+    :raises RowsChanged: they aren't.
+    """
+    query = sql.SQL(
+        "WITH gone AS (DELETE FROM {table} AS w WHERE {condition}"
+        " RETURNING {of}::text AS o, {key}::text AS k, {version} AS v, {whole} AS j)"
+        " SELECT o, array_agg(k), array_agg(v), array_agg(j) FROM gone GROUP BY o"
+    ).format(
+        table=identifier(table),
+        condition=condition,
+        of=of,
+        key=key,
+        version=VERSION,
+        whole=sql.SQL("row_to_json(w)::text") if whole else sql.SQL("NULL::text"),
+    )
+    cursor.execute(query)
+    found: dict[str, dict[str, str]] = {}
+    rows: list[str] = []
+    for value, keys, versions, texts in cursor:
+        found[value] = dict(zip(keys, versions, strict=True))
+        if whole:
+            rows += texts
+    batch.compare(table, found)
+    return rows

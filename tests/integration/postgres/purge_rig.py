@@ -6,12 +6,17 @@ The dictionary is what a copy at the time of :meth:`PurgeRig.copy` would have wr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import psycopg2
+from psycopg2 import sql
+
 from airflow_provider_logmigrate.core.certificate import Certificate, Verdict
 from airflow_provider_logmigrate.core.clock import Stop, SystemClock
+from airflow_provider_logmigrate.core.fingerprint import EMPTY, Bucket
 from airflow_provider_logmigrate.core.plan import ReadStrategy, UnitPlan
 from airflow_provider_logmigrate.core.purge import PurgeUnit
 from airflow_provider_logmigrate.core.purge_ports import (
@@ -146,6 +151,10 @@ class Documents:
 
     prints_of: dict[tuple[str, str], Print] = field(default_factory=dict)
 
+    def proof(self, plan: UnitPlan, keys: Sequence[str]) -> Bucket:
+        found = self.prints(plan, keys).values()
+        return sum((Bucket(1, high, low) for high, low in found), EMPTY)
+
     def prints(self, plan: UnitPlan, keys: Sequence[str]) -> Mapping[str, Print]:
         stream = plan.unit.stream
         return {key: p for key in keys if (p := self.prints_of.get((stream, key))) is not None}
@@ -188,11 +197,14 @@ class PurgeRig:
 
     def copy(self) -> None:
         """Make documents of every row as it is now."""
-        for stream in ("runs", "steps"):
-            keys = [key for (key,) in execute(self.dsn, f"SELECT id FROM {stream}")]
-            for tenant in (TENANT, OTHER):
-                for key, found in self.source.prints(stream, tenant, keys).items():
-                    self.documents.prints_of[stream, key] = found
+        for stream, rows in self.rows.items():
+            query = sql.SQL("SELECT id, {} FROM {}").format(rows.fingerprint, rows.table)
+            with closing(psycopg2.connect(self.dsn)) as connection:
+                cursor = connection.cursor()
+                cursor.execute(query)
+                for key, print_ in cursor.fetchall():
+                    halves = int(print_[:8], 16), int(print_[8:16], 16)
+                    self.documents.prints_of[stream, key] = halves
 
     def claim(self, unit: PurgeUnit) -> int:
         attempt = self.ledger.units.begin_attempt()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from airflow_provider_logmigrate.ledger.ledger import Ledger
 from tests.integration.postgres.purge_fixtures import empty_ledger, ledger_dsn
+from tests.integration.postgres.purge_objects_victim import POINTS as OBJECT_POINTS
+from tests.integration.postgres.purge_objects_victim import delete, pending
 from tests.integration.postgres.purge_rig import (
     MIGRATION,
     RUNS_UNIT,
@@ -26,6 +30,17 @@ UNIT = purge_plan_unit(RUNS_UNIT, *STEPS_UNITS)
 STATES = "SELECT state, count(*) FROM logmigrate.deletion_batch GROUP BY 1"
 
 
+def die(module: str, *arguments: str) -> None:
+    """Run a victim to its end."""
+    victim = subprocess.run(
+        [sys.executable, "-m", f"tests.integration.postgres.{module}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert victim.returncode == -signal.SIGKILL, victim.stderr
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_a_killed_purge_is_finished_by_the_next_one(
     database: str,
@@ -39,16 +54,9 @@ def test_a_killed_purge_is_finished_by_the_next_one(
     rig.copy()
     before = rig.rows_now()
     expected = whole_runs(before)
-    command = "tests.integration.postgres.purge_victim"
 
-    victim = subprocess.run(
-        [sys.executable, "-m", command, database, empty_ledger, point, str(nth)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    die("purge_victim", database, empty_ledger, point, str(nth))
 
-    assert victim.returncode == -signal.SIGKILL, victim.stderr
     left = rig.rows_now()
     for table, rows in left.items():
         assert rows.items() <= before[table].items()
@@ -85,3 +93,29 @@ def test_a_killed_purge_is_finished_by_the_next_one(
         )
         assert sum(bucket.count for bucket in purged) == counted
     rig.close()
+
+
+@pytest.mark.parametrize("point", OBJECT_POINTS)
+def test_objects_are_deleted_by_the_next_run_after_a_kill_beside_the_note(
+    empty_ledger: str, tmp_path: Path, point: str
+) -> None:
+    names = ["a", "b/c", "d"]
+    for name in [*names, "not ours"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    with Ledger(empty_ledger, who="a test") as ledger:
+        pending(ledger, names)
+
+        die("purge_objects_victim", empty_ledger, tmp_path.as_uri(), point, "2")
+
+        assert [(tmp_path / name).exists() for name in names] == [False, False, True]
+        noted = 2 if point == "noted" else 1
+        left = [item.key for item in ledger.deletions.pending_objects(MIGRATION)]
+        assert left == names[noted:]
+
+        report = delete(ledger, tmp_path.as_uri())
+
+        assert (report.objects, report.objects_left) == (len(left), 0)
+        assert ledger.deletions.pending_objects(MIGRATION) == []
+        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["not ours"]
+        assert delete(ledger, tmp_path.as_uri()).objects == 0
