@@ -16,8 +16,8 @@ help: ## Show this list
 
 setup: dev-env ## Set up .venv with everything for development
 
-demo: demo-env ## Migrate sample data through a real Airflow, show the result, stop everything
-	@$(RUN) -m devstack demo
+demo: demo-env ## Migrate sample data through Airflow, show it, stop (PURGE=1: delete and restore too)
+	@$(RUN) -m devstack demo $(if $(PURGE),--purge)
 
 up: demo-env ## Start PostgreSQL, OpenSearch and Airflow, print their addresses
 	@$(RUN) -m devstack up

@@ -1,4 +1,4 @@
-"""``python -m devstack up | down | status | demo``."""
+"""``python -m devstack up | down | status | demo | airflow``."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("up", help="start PostgreSQL, OpenSearch and Airflow; print where they are")
     commands.add_parser("down", help="stop them, keeping their data")
     commands.add_parser("status", help=f"say what runs; exit code {NOT_RUNNING} unless all does")
-    commands.add_parser("demo", help="migrate sample data through Airflow and show the result")
-    command = parser.parse_args(arguments).command
+    demo = commands.add_parser(
+        "demo", help="migrate sample data through Airflow and show the result"
+    )
+    demo.add_argument("--purge", action="store_true", help="then purge a tenant and restore it")
+    airflow = commands.add_parser("airflow", help="run airflow's command line in the stack")
+    airflow.add_argument("arguments", nargs=argparse.REMAINDER, help="for example: dags list")
+    options = parser.parse_args(arguments)
     console = Console()
     try:
-        return _run(command, console)
+        return _run(options, console)
     except DevstackError as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 1
@@ -37,12 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(command: str, console: Console) -> int:
+def _run(options: argparse.Namespace, console: Console) -> int:
+    command = options.command
     if command == "demo":
         from devstack.demo import demo
 
-        return demo(console)
+        return demo(console, purge=options.purge)
     stack = Stack()
+    if command == "airflow":
+        return stack.airflow().pass_on(options.arguments)
     if command == "up":
         stack.up(console, profile=PROFILES["demo"])
         for name, value in stack.places().items():

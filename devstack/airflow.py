@@ -199,6 +199,11 @@ class AirflowServer:
             check=False,
         )
 
+    def pass_on(self, arguments: Sequence[str]) -> int:
+        """Run ``airflow <arguments>`` in the caller's terminal and folder; its exit code."""
+        command = [str(_airflow()), *arguments]
+        return subprocess.run(command, env=self.environment(), check=False).returncode
+
     def __enter__(self) -> Self:
         return self.start()
 

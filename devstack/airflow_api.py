@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,9 @@ from devstack.errors import DevstackError
 
 _PAGE = 100
 _FINISHED = ("success", "failed")
+
+_SOON = timedelta(seconds=5)
+"""A task that is answered before the scheduler has seen its process end is failed by Airflow."""
 
 
 class ApiError(DevstackError):
@@ -113,13 +117,25 @@ class AirflowClient:
         created = self.post(f"/dags/{_part(dag_id)}/dagRuns", body)
         return str(created["dag_run_id"])
 
-    def wait_for_run(self, dag_id: str, run_id: str, *, seconds: float = 240) -> str:
-        """Wait for the end of a run and return its state, ``success`` or ``failed``."""
+    def wait_for_run(
+        self,
+        dag_id: str,
+        run_id: str,
+        *,
+        seconds: float = 240,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> str:
+        """
+        Wait for the end of a run and return its state, ``success`` or ``failed``.
+
+        :param meanwhile: called now and then until it has ended.
+        """
         deadline = time.monotonic() + seconds
         while True:
             state = str(self.get(f"{_run(dag_id, run_id)}")["state"])
             if state in _FINISHED:
                 return state
+            meanwhile()
             if time.monotonic() > deadline:
                 tasks = {
                     f"{task['task_id']}[{task['map_index']}]": task["state"]
@@ -149,6 +165,26 @@ class AirflowClient:
         """A value one task passed on."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{_part(task_id)}/xcomEntries/{_part(key)}"
         return self.get(f"{path}?map_index={map_index}&deserialize=true")["value"]
+
+    def question(self, dag_id: str, run_id: str, task_id: str = "approval") -> Any | None:
+        """What a task asks a person; ``None`` while it asks nothing, or can't be answered yet."""
+        path = _run(dag_id, run_id)
+        if self.get(f"{path}/taskInstances/{_part(task_id)}")["state"] != "awaiting_input":
+            return None
+        for asked in self.get(f"{path}/hitlDetails")["hitl_details"]:
+            age = datetime.now(timezone.utc) - datetime.fromisoformat(
+                asked["created_at"].replace("Z", "+00:00")
+            )
+            if age > _SOON:
+                return asked
+        return None
+
+    def answer(self, dag_id: str, run_id: str, option: str, task_id: str = "approval") -> None:
+        """Answer it, as this client's user."""
+        self.patch(
+            f"{_run(dag_id, run_id)}/taskInstances/{_part(task_id)}/-1/hitlDetails",
+            {"chosen_options": [option], "params_input": {}},
+        )
 
     def _call(self, method: str, path: str, json: object = None) -> Any:
         answer = self.request(method, f"/api/v2{path}", json)

@@ -1,7 +1,8 @@
 """The main job, whole, on real parts: ``make demo``.
 
 Starts the stack, loads sample data, runs the DAGs of three tenants through Airflow's scheduler,
-shows what arrived and proves it by a search; stops the stack. Any shortfall is an exit code.
+shows what arrived and proves it by a search; with ``PURGE=1`` one of them then leaves the source
+and comes back. Stops the stack. Any shortfall is an exit code.
 """
 
 from __future__ import annotations
@@ -13,28 +14,31 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from airflow_provider_logmigrate.core.naming import dag_id
 from devstack.airflow_api import AirflowClient
+from devstack.demo_purge import purge_and_restore, purge_shortfalls
+from devstack.demo_runs import finish
+from devstack.demo_search import search
 from devstack.errors import DevstackError
 from devstack.paths import BUILD
-from devstack.sampledata import FULL_TEXT_PHRASE, PROFILES
+from devstack.sampledata import PROFILES
 from devstack.stack import Stack
-from devstack.wiring import MIGRATION
+from devstack.wiring import MIGRATION, write_config
 
 TABLE_WIDTH = 128
 """Columns of a unit's line at its longest."""
 
-RUN_SECONDS = 300
-"""Longest wait for one tenant's run before the demo gives up and says so."""
 
+def demo(console: Console, *, purge: bool = False) -> int:
+    """Run the demo, alone in this checkout.
 
-def demo(console: Console) -> int:
-    """Run the demo, alone in this checkout. :raises DevstackError: another one is running."""
+    :param purge: then purge the first tenant and restore it.
+    :raises DevstackError: another one is running.
+    """
     BUILD.mkdir(exist_ok=True)
     with (BUILD / "demo.lock").open("w") as lock:
         try:
@@ -43,10 +47,10 @@ def demo(console: Console) -> int:
             raise DevstackError(
                 "another demo is running in this checkout: wait until it has ended"
             ) from None
-        return _demo(console)
+        return _demo(console, purge=purge)
 
 
-def _demo(console: Console) -> int:
+def _demo(console: Console, *, purge: bool) -> int:
     """Run the demo; returns the exit code. The last line on standard output is machine-readable.
 
     It has a folder of its own below ``build/`` and starts from nothing each time; a stack started
@@ -57,10 +61,15 @@ def _demo(console: Console) -> int:
     stack = Stack(BUILD / "demo", state_file=BUILD / "demo.json")
     stack.down()
     shutil.rmtree(stack.root, ignore_errors=True)
+    if purge:
+        write_config(stack.config, storage=stack.storage, purge=True)
+    purged: dict[str, Any] = {}
     try:
         stack.up(console, profile=profile)
         reports = _migrate(stack.airflow_client(), profile.tenant_ids, console)
-        hit = _search(stack.search_url, profile.tenant_ids[0], console)
+        hit = search(stack.search_url, profile.tenant_ids[0], console)
+        if purge:
+            purged = purge_and_restore(stack, profile.tenant_ids[0], console)
         for name, value in stack.places().items():
             console.print(f"{name:<14} {value}", soft_wrap=True, markup=False, highlight=False)
     finally:
@@ -69,6 +78,7 @@ def _demo(console: Console) -> int:
     totals = _totals(reports) | {
         "seconds": round(time.monotonic() - began, 1),
         "search_hit": hit,
+        **purged,
     }
     problems = _shortfalls(totals, expected=stack.loaded_rows)
     for problem in problems:
@@ -90,27 +100,13 @@ def _migrate(
     with console.status("") as status:
         for done, (name, run) in enumerate(runs.items()):
             status.update(f"Airflow runs the DAGs of {len(runs)} tenants, {done} done")
-            state = client.wait_for_run(name, run, seconds=RUN_SECONDS)
-            if state != "success":
-                raise DevstackError(_failure(client, name, run))
+            finish(client, name, run)
             reports.append(client.xcom(name, run, "report"))
     # A number must be read whole; in a narrower window the lines wrap.
     wide = Console(width=max(TABLE_WIDTH, console.width))
     for tenant, report in zip(tenants, reports, strict=True):
         wide.print(_table(f"Tenant {tenant}: {report['outcome']}", report["units"]))
     return reports
-
-
-def _failure(client: AirflowClient, name: str, run: str) -> str:
-    lines = [f"run {run} of {name} failed"]
-    for task in client.task_instances(name, run):
-        if task["state"] == "failed":
-            log = client.logs(
-                name, run, task["task_id"], try_number=task["try_number"],
-                map_index=task["map_index"],
-            )  # fmt: skip
-            lines.append(f"{task['task_id']}[{task['map_index']}]: {log[-3000:]}")
-    return "\n".join(lines)
 
 
 def _table(title: str, units: Sequence[dict[str, Any]]) -> Table:
@@ -130,39 +126,6 @@ def _table(title: str, units: Sequence[dict[str, Any]]) -> Table:
             f"{unit['verdict']} {unit['certificate'][:8]}",
         )
     return table
-
-
-def _search(url: str, tenant: str, console: Console) -> bool:
-    """Find a migrated run by words of its inputs or outputs, through the readers' alias."""
-    alias = f"dify-workflow-runs-{tenant}"
-    query = {
-        "size": 1,
-        "_source": ["id", "inputs", "outputs"],
-        "query": {
-            "multi_match": {
-                "query": FULL_TEXT_PHRASE,
-                "type": "phrase",
-                "fields": ["inputs", "outputs"],
-            }
-        },
-    }
-    found = httpx.post(f"{url}/{alias}/_search", json=query, trust_env=False, timeout=30)
-    hits = found.json().get("hits", {}).get("hits", [])
-    if not hits:
-        return False
-    source = hits[0]["_source"]
-    text = next(
-        (
-            source[name]
-            for name in ("inputs", "outputs")
-            if FULL_TEXT_PHRASE in (source[name] or "")
-        ),
-        source["outputs"] or source["inputs"],
-    )
-    at = max(0, text.find(FULL_TEXT_PHRASE) - 40)
-    console.print(f'Full-text search for "{FULL_TEXT_PHRASE}" in {alias}:')
-    console.print(f"  run {source['id']}: …{text[at : at + 120]}…", markup=False, highlight=False)
-    return True
 
 
 def _totals(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -189,6 +152,8 @@ def _shortfalls(totals: dict[str, Any], *, expected: int) -> list[str]:
         )
     if not totals["search_hit"]:
         problems.append("the full-text search found nothing")
+    if "purged_rows" in totals:
+        problems += purge_shortfalls(totals)
     if problems:
         problems.append("run `make up` and look at the DAG runs in Airflow's web page")
     return problems

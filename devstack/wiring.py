@@ -33,12 +33,17 @@ migrations:
     offload: {{url: {storage}}}
 """
 
+_PURGE = """\
+    purge: {} # what is proven and cut over may leave the source, when a person has approved it
+"""
 
-def write_config(path: Path, *, storage: Path) -> Path:
+
+def write_config(path: Path, *, storage: Path, purge: bool = False) -> Path:
     """
     Write the configuration unless it is there, and return its path.
 
     :param storage: folder of the offloaded contents.
+    :param purge: allow it to delete from the source.
     """
     if not path.exists():
         profile = PROFILES["demo"]
@@ -51,7 +56,7 @@ def write_config(path: Path, *, storage: Path) -> Path:
             storage=json.dumps(f"file://{storage}"),
         )
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text + (_PURGE if purge else ""))
     return path
 
 

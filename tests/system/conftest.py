@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "ahead(migration, tenant=0, times=1, **conf): start this run, or these runs one after"
-        " another, at the beginning of the session; tests with equal wishes share them",
+        "ahead(migration, tenant=0, role='', times=1, **conf): start this run, or these runs one"
+        " after another, at the beginning of the session; tests with equal wishes share them",
     )
     config.addinivalue_line("markers", "late: run behind tests that aren't")
 
@@ -55,9 +55,9 @@ def system(
     from tests.system.gateway import Gateway, running
     from tests.system.rig import System
 
-    databases = [f"system_{name}" for name in ("airflow", "ledger", "small", "big")]
+    databases = [f"system_{name}" for name in ("airflow", "ledger", "small", "big", "leaving")]
     with ExitStack() as stack:
-        metadata, ledger, small_dsn, big_dsn = [
+        metadata, ledger, small_dsn, big_dsn, leaving_dsn = [
             postgres_server.create_database(name) for name in databases
         ]
         for name in databases:
@@ -74,6 +74,9 @@ def system(
             )
             big = pool.submit(
                 migrations.load_sample, migrations.BIG_PROFILE, big_dsn, storage, index=True
+            )
+            leaving = pool.submit(
+                migrations.load_sample, migrations.LEAVING_PROFILE, leaving_dsn, storage
             )
             frail = pool.submit(
                 migrations.load_sample,
@@ -92,6 +95,7 @@ def system(
                         **migrations.connections(
                             small=small_dsn,
                             big=big_dsn,
+                            leaving=leaving_dsn,
                             frail=frail_postgres.dsn("dify"),
                             ledger=ledger,
                             search=gateway.url,
@@ -113,6 +117,8 @@ def system(
                 ledger=stack.enter_context(Ledger(ledger, who="system tests")),
                 small=small.result(),
                 big=big.result(),
+                leaving=leaving.result(),
+                storage=storage,
             )
             frail.result()
         # An orderly stop would wait for whatever a failed test has left running.
@@ -137,9 +143,16 @@ def started(system: System, request: pytest.FixtureRequest) -> dict[str, list[Da
     return runs
 
 
-def _start(system: System, *, migration: str, tenant: int = 0, **conf: Any) -> DagRun:
-    from tests.system.migrations import GROUPS, SWEPT
+def _start(
+    system: System, *, migration: str, tenant: int = 0, role: str = "", **conf: Any
+) -> DagRun:
+    from tests.system.migrations import GROUPS, PURGED, SWEPT
 
+    if migration == PURGED:
+        name = system.leaving.tenants[tenant]
+        if role:
+            return system.trigger_for_all(migration, role, tenant=name, **conf)
+        return system.trigger(migration, name, **conf)
     if migration in GROUPS:
         return system.trigger_for_all(migration, "tenants", **conf)
     if migration == SWEPT:

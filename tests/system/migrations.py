@@ -30,6 +30,19 @@ BIG_PROFILE = Profile(
 )
 """More than 20,000 node executions in one month of one tenant."""
 
+LEAVING_PROFILE = Profile(
+    name="leaving",
+    tenants=2,
+    first_month="2025-01",
+    months=2,
+    runs_per_month=20,
+    seed=20250102,
+    graph_bytes=1_000,
+    text_scale=0.2,
+    offloaded=1,
+)
+"""In a database of its own: its rows are deleted."""
+
 SERVING_REFRESH = "7s"
 """Refresh interval of an index that serves; no default of anything, so that a test sees it back."""
 
@@ -73,6 +86,9 @@ GROUPS = (GROUP, GROUP_ASKED)
 
 SWEPT = "swept"
 """Tables without an index are read once for both tenants."""
+
+PURGED = "purged"
+"""The only one that may delete from its source."""
 
 WRONG_TENANT = "x" * 300
 ABSENT_TENANT = "00000000-0000-4000-8000-000000000000"
@@ -127,6 +143,7 @@ def write_config(path: Path, *, storage: Path) -> Path:
         GROUP: small | {"dags": "grouped", "tenants": {"list": [*both, ABSENT_TENANT]}},
         GROUP_ASKED: small | {"dags": "grouped", "approval": "before_swap"},
         SWEPT: small | {"strategy": {"workflow_app_logs": "sweep"}},
+        PURGED: _migration(LEAVING_PROFILE, storage) | {"source": "leaving", "purge": {}},
         ENGINE_LOST: small | step_by_step | {"target": "frail_search"},
         SOURCE_LOST: small | step_by_step | {"source": "frail"},
     }
@@ -135,7 +152,7 @@ def write_config(path: Path, *, storage: Path) -> Path:
         "stores": {
             **{
                 name: {"type": "postgres", "connection": f"{name}_db"}
-                for name in ("small", "big", "frail")
+                for name in ("small", "big", "leaving", "frail")
             },
             **{
                 name: {"type": "opensearch", "connection": name}
@@ -164,12 +181,20 @@ def _migration(profile: Profile, storage: Path) -> dict[str, Any]:
 
 
 def connections(
-    *, small: str, big: str, frail: str, ledger: str, search: str, frail_search: str
+    *,
+    small: str,
+    big: str,
+    leaving: str,
+    frail: str,
+    ledger: str,
+    search: str,
+    frail_search: str,
 ) -> dict[str, str]:
     """The Airflow connections, as environment variables."""
     return {
         "AIRFLOW_CONN_SMALL_DB": _postgres(small),
         "AIRFLOW_CONN_BIG_DB": _postgres(big),
+        "AIRFLOW_CONN_LEAVING_DB": _postgres(leaving),
         "AIRFLOW_CONN_FRAIL_DB": _postgres(frail),
         "AIRFLOW_CONN_LOGMIGRATE_LEDGER": _postgres(ledger),
         "AIRFLOW_CONN_SEARCH": _opensearch(search),

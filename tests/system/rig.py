@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -98,7 +99,7 @@ class Site:
         return DagRun(self, migration, tenant, name, self.client.trigger(name, conf=conf))
 
     def trigger_for_all(self, migration: str, role: str, **conf: Any) -> DagRun:
-        """Start a run of a migration's DAG for many tenants: ``tenants`` or ``sweep``."""
+        """Start a run of one of a migration's other DAGs, for example ``sweep`` or ``purge``."""
         name = migration_dag_id(migration, role)
         return DagRun(self, migration, "", name, self.client.trigger(name, conf=conf))
 
@@ -163,6 +164,7 @@ class System(Site):
 
     :param frail_postgres: source of its own, for tests that stop it; ``frail_search`` likewise,
         not started yet, with ``frail_gateway`` before it.
+    :param storage: the samples' offloaded files, in a folder for each profile.
     """
 
     frail_postgres: PostgresServer
@@ -170,6 +172,8 @@ class System(Site):
     frail_gateway: Gateway
     small: Sample
     big: Sample
+    leaving: Sample
+    storage: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,19 +267,13 @@ class DagRun:
         """Wait until the run waits for a person; what it asks."""
 
         def asked() -> dict[str, Any] | None:
-            if self.states().get("approval") != "awaiting_input":
-                return None
-            details = self.system.client.get(f"{self.path}/hitlDetails")["hitl_details"]
-            return details[0] if details else None
+            return self.system.client.question(self.dag_id, self.run_id)
 
         return eventually(asked, seconds=seconds, what=f"the question of {self.dag_id}")
 
     def answer(self, option: str) -> None:
         """Answer it."""
-        self.system.client.patch(
-            f"{self.path}/taskInstances/approval/-1/hitlDetails",
-            {"chosen_options": [option], "params_input": {}},
-        )
+        self.system.client.answer(self.dag_id, self.run_id, option)
 
     def unit(self, stream: str = "workflow_node_executions") -> UnitState | None:
         """The state of the tenant's only unit of a stream."""
