@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Location = tuple[str | int, ...]
 """Keys and list positions from the top of the file down to a value."""
 
-MAX_VALUES = 2_000_000
+MAX_VALUES = 500_000
 """Values of one file: more is no configuration but an alias that multiplies itself."""
 
 

@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,18 @@ def imports(node: ast.AST) -> Iterator[str]:
         yield from imports(child)
 
 
-def distributions_of(module: str) -> set[str]:
+@cache
+def installed() -> dict[str, set[str]]:
+    """What each installed distribution has at its top level."""
+    # Not metadata.packages_distributions(): Python 3.10's misses most packages.
     return {
-        normal(found.name)
+        normal(found.name): {file.parts[0] for file in found.files or ()}
         for found in metadata.distributions()
-        # Not metadata.packages_distributions(): Python 3.10's misses most packages.
-        if {module, f"{module}.py"} & {file.parts[0] for file in found.files or ()}
     }
+
+
+def distributions_of(module: str) -> set[str]:
+    return {name for name, tops in installed().items() if {module, f"{module}.py"} & tops}
 
 
 def third_party_imports() -> dict[str, set[str]]:
