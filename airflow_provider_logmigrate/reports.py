@@ -112,7 +112,8 @@ def purge_plan_text(plan: PurgePlan) -> str:
     kept = [f"Not purged: {key}: {'; '.join(why)}" for key, why in plan.kept.items()]
     head = (
         f"Purge plan of {plan.migration} for tenant {plan.tenant}:"
-        f" {len(plan.units):,} units, {plan.rows:,} rows go; {len(plan.kept):,} units stay"
+        f" {len(plan.units):,} units, at most {plan.rows:,} rows go;"
+        f" {len(plan.kept):,} units stay"
     )
     # The hash by itself, so that it can be copied whole from a log of any width.
     lines = [*([render(table)] if plan.units else []), *stays, *notes, *kept]

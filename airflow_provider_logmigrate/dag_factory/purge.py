@@ -131,8 +131,9 @@ def _approval(migration: Migration) -> BaseOperator:
         subject=f"{migration.name}: delete proven rows of tenant {_TENANT} from the source?",
         body=(
             "{% set plan = ti.xcom_pull(task_ids='plan') %}"
-            "Purge plan `{{ plan['plan'] }}`: {{ plan['units'] }} units, {{ plan['rows'] }} rows"
-            " go, {{ plan['kept'] }} units stay. The log of the task `plan` lists them."
+            "Purge plan `{{ plan['plan'] }}`: {{ plan['units'] }} units, at most"
+            " {{ plan['rows'] }} rows go, {{ plan['kept'] }} units stay. The log of the task `plan`"
+            " lists them."
         ),
         response_timeout=migration.approval_timeout,
         retries=0,  # a wait that timed out ends the run instead of asking again

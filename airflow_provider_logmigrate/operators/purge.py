@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_logmigrate.core.purge import PurgePlan
     from airflow_provider_logmigrate.ledger.ledger import Ledger
+    from airflow_provider_logmigrate.operators.purge_unit import PurgeReport
 
 
 class PurgePlanOperator(TenantOperator, SkipMixin):
@@ -95,7 +96,8 @@ class PurgeSourceOperator(StoppableOperator, TenantOperator):
 
     :param plan_hash: the plan to carry out, as :class:`PurgePlanOperator` returned it.
     :returns: deleted rows by table and by unit, what stayed and why, deleted objects.
-    :raises PlanUnusable: no such plan, or units may not be purged any more; the others are.
+    :raises PlanUnusable: no such plan; units may not be purged any more, the others are; or rows
+        that nobody could prove kept everything.
     :raises SourceUnavailable: objects couldn't be deleted yet; the retry goes on with them.
     """
 
@@ -125,25 +127,42 @@ class PurgeSourceOperator(StoppableOperator, TenantOperator):
                     stop=self._stop,
                     log=self.log,
                 )
-        if report.objects_left:
-            # Retried by Airflow; the rows are gone already, and their keys stay in the ledger.
-            raise SourceUnavailable(
-                f"{report.objects_left} offloaded objects couldn't be deleted yet",
-                where=f"{self.migration}, tenant {self.tenant}",
-                next_step="nothing if it passes; else look at the object storage, then clear the"
-                " task",
-                report=report.to_json(),
-            )
-        if report.refused:
-            raise PlanUnusable(
-                f"{len(report.refused)} of {len(plan.units)} units weren't purged:"
-                f" {'; '.join(report.refused.values())}",
-                where=f"{self.migration}, tenant {self.tenant}",
-                next_step="run the tenant's DAG where a copy, proof or cut-over is wanting, then"
-                " make a new purge plan; the other units are done",
-                report=report.to_json(),
-            )
+            gone = any(ledger.deletions.counts(self.migration, unit.key) for unit in plan.units)
+        _raise_shortfall(report, plan, gone=gone)
         return report.to_json()
+
+
+def _raise_shortfall(report: PurgeReport, plan: PurgePlan, *, gone: bool) -> None:
+    """A plan that wasn't carried out isn't a success, though what was done stays done.
+
+    :param gone: rows of the plan's units left, now or in an earlier attempt.
+    """
+    where = f"{plan.migration}, tenant {plan.tenant}"
+    if report.objects_left:
+        # Retried by Airflow; the rows are gone already, and their keys stay in the ledger.
+        raise SourceUnavailable(
+            f"{report.objects_left} offloaded objects couldn't be deleted yet",
+            where=where,
+            next_step="nothing if it passes; else look at the object storage, then clear the task",
+            report=report.to_json(),
+        )
+    if report.refused:
+        raise PlanUnusable(
+            f"{len(report.refused)} of {len(plan.units)} units weren't purged:"
+            f" {'; '.join(report.refused.values())}",
+            where=where,
+            next_step="run the tenant's DAG where a copy, proof or cut-over is wanting, then make"
+            " a new purge plan; the other units are done",
+            report=report.to_json(),
+        )
+    stayed = dict.fromkeys(reason for outcome in report.outcomes for reason in outcome.stayed)
+    if stayed and not gone:
+        raise PlanUnusable(
+            f"nothing was purged: {'; '.join(stayed)}",
+            where=where,
+            next_step="run the tenant's DAG for all its streams, then make a new purge plan",
+            report=report.to_json(),
+        )
 
 
 def _load(ledger: Ledger, plan_hash: str, migration: str, tenant: str) -> PurgePlan:

@@ -48,7 +48,9 @@ def test_approved_rows_leave_are_still_found_and_come_back_as_they_were(
     question = purge.question()
     plan = purge.xcom("plan")
     assert run.tenant in question["subject"]
-    assert f"`{plan['plan']}`: {plan['units']} units, {plan['rows']} rows" in question["body"]
+    assert (
+        f"`{plan['plan']}`: {plan['units']} units, at most {plan['rows']} rows" in question["body"]
+    )
     assert_same(source(system), before)
 
     purge.answer("Approve")

@@ -195,6 +195,28 @@ def test_changed_rows_stay_and_are_told(migrated: Stage) -> None:
     assert done["stayed"] == {UNIT: {"a row of events changed since it was copied": 1}}
 
 
+def test_a_purge_that_finds_every_row_changed_fails_and_says_so(migrated: Stage) -> None:
+    planned = plan(migrated)
+    migrated.execute("UPDATE events SET note = 'changed'")
+
+    with pytest.raises(PlanUnusable, match="nothing was purged: a row of events changed since"):
+        purge(migrated, planned["plan"])
+
+    assert count(migrated) == 30
+
+
+def test_the_same_plan_again_deletes_nothing_more_and_is_no_failure(migrated: Stage) -> None:
+    planned = plan(migrated)
+    migrated.execute("UPDATE events SET note = 'changed' WHERE id = 'e00007'")
+    purge(migrated, planned["plan"])
+
+    again = purge(migrated, planned["plan"])
+
+    assert again["rows"] == {}
+    assert again["stayed"] == {UNIT: {"a row of events changed since it was copied": 1}}
+    assert count(migrated) == 1
+
+
 def test_without_a_purge_block_nothing_is_ever_deleted(migrated: Stage) -> None:
     planned = plan(migrated)
     migrated.configure()
