@@ -1,1 +1,1 @@
-"""``airflow logmigrate``: check, plan, status, rollback, import-env, discover."""
+"""``airflow logmigrate``: check, plan, status, rollback, restore, verify, dead-letters and more."""

@@ -5,20 +5,14 @@ from __future__ import annotations
 import getpass
 import json
 import logging
-import os
-import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from airflow_provider_logmigrate.cli.env_file import read_env_file
-from airflow_provider_logmigrate.core.errors import ConfigInvalid, LogMigrateError, TenantInvalid
+from airflow_provider_logmigrate.cli.output import command, console, show
+from airflow_provider_logmigrate.core.errors import LogMigrateError, TenantInvalid
 from airflow_provider_logmigrate.hooks.assembly import (
     find_migration,
     load_config,
@@ -27,49 +21,12 @@ from airflow_provider_logmigrate.hooks.assembly import (
     workbench,
 )
 from airflow_provider_logmigrate.hooks.connections import from_server
-from airflow_provider_logmigrate.reports import WIDTH, plan_text, text_table
+from airflow_provider_logmigrate.reports import plan_text, text_table
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.config.entities import Config, Migration
 
-Command = Callable[[Namespace], int]
-
 _ACTION = ("action", "alias", "index")
-
-
-def command(work: Command) -> Callable[[Namespace], None]:
-    """Run a command; an expected error becomes one line on standard error and exit code 1."""
-
-    @wraps(work)
-    def run(args: Namespace) -> None:
-        # What it does to the ledger's schema is no part of a command's answer.
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        try:
-            code = work(args)
-        except LogMigrateError as error:
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
-            code = 1
-        if code:
-            sys.exit(code)
-
-    return run
-
-
-def _show(
-    args: Namespace, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> None:
-    if args.output == "json":
-        names = [column.rstrip("# ").replace(" ", "_") for column in columns]
-        records = [dict(zip(names, row, strict=True)) for row in rows]
-        sys.stdout.write(json.dumps(records, default=str) + "\n")
-    else:
-        _console().print(text_table(title, columns, rows))
-
-
-def _console() -> Console:
-    """Wide enough for names of indices where no terminal says how wide it is."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def _chosen(config: Config, name: str | None) -> list[Migration]:
@@ -87,7 +44,7 @@ def check(args: Namespace) -> int:
     for migration in _chosen(config, args.migration):
         rows.append(_tried(f"{migration.name} target", lambda m=migration: _target(m)))  # type: ignore[misc]
         rows.append(_tried(f"{migration.name} source", lambda m=migration: _source(m)))  # type: ignore[misc]
-    _show(args, "Check", ["what", "state", "detail"], rows)
+    show(args, "Check", ["what", "state", "detail"], rows)
     return int(any(state != "good" for _, state, _ in rows))
 
 
@@ -124,6 +81,7 @@ def plan(args: Namespace) -> int:
     """The plan of one tenant."""
     from airflow_provider_logmigrate.operators.options import RunOptions
     from airflow_provider_logmigrate.operators.planning import make_plan
+    from airflow_provider_logmigrate.operators.retired import retired_units
 
     migration = find_migration(load_config(), args.migration)
     params = {
@@ -132,8 +90,12 @@ def plan(args: Namespace) -> int:
         "to": args.last,
     }
     options = RunOptions.of(migration, params, now=datetime.now(timezone.utc))
+    retired: frozenset[str] = frozenset()
+    if migration.retention is not None:
+        with open_ledger(from_server) as ledger:
+            retired = retired_units(migration, ledger)
     with workbench(migration, options.streams, lookup=from_server) as bench:
-        made = make_plan(bench, args.tenant, options)
+        made = make_plan(bench, args.tenant, options, retired=retired)
     if args.output == "json":
         sys.stdout.write(json.dumps(made.to_json() | {"hash": made.hash}) + "\n")
     else:
@@ -164,6 +126,7 @@ def status(args: Namespace) -> int:
                         "documents": state.counters.documents,
                         "dead letters": letters.get(state.unit, 0),
                         "certificate": certificate.verdict.value if certificate else None,
+                        "proof": certificate.id if certificate else None,
                         "index": state.index,
                         "updated": f"{state.updated_at:%Y-%m-%d %H:%M:%S}",
                     }
@@ -196,7 +159,7 @@ def status(args: Namespace) -> int:
         for title, records in report.items():
             columns = list(records[0]) if records else ["(none)"]
             rows = [list(record.values()) for record in records]
-            _console().print(text_table(title.capitalize(), columns, rows))
+            console().print(text_table(title.capitalize(), columns, rows))
     return int(_is_bad(report))
 
 
@@ -215,7 +178,7 @@ def rollback(args: Namespace) -> int:
         cutover = ledger.cutovers.get(args.cutover)
         if cutover.state.value == "rolled_back":
             sys.stderr.write(f"Cut-over {cutover.id} was rolled back already\n")
-            _show(args, f"Rolled back {cutover.id}", _ACTION, [])
+            show(args, f"Rolled back {cutover.id}", _ACTION, [])
             return 0
         client = open_client(find_migration(load_config(), cutover.migration), from_server)
         try:
@@ -223,7 +186,7 @@ def rollback(args: Namespace) -> int:
         finally:
             client.close()
     rows = [(action.kind, action.alias, action.index) for action in cutover.inverse]
-    _show(args, f"Rolled back {cutover.id}", _ACTION, rows)
+    show(args, f"Rolled back {cutover.id}", _ACTION, rows)
     return 0
 
 
@@ -248,69 +211,5 @@ def restore(args: Namespace) -> int:
                 log=logging.getLogger(__name__),
             )
     rows = [(o.unit, o.rows, o.batches, o.objects) for o in done]
-    _show(args, "Restored", ["unit", "rows #", "batches #", "objects #"], rows)
+    show(args, "Restored", ["unit", "rows #", "batches #", "objects #"], rows)
     return 0
-
-
-@command
-def import_env(args: Namespace) -> int:
-    """Print YAML made from Dify's settings; connections, which hold passwords, go elsewhere."""
-    from airflow_provider_logmigrate.config.entities import StoreType
-    from airflow_provider_logmigrate.config.import_env import import_dify_environment
-
-    settings = read_env_file(Path(args.env_file)) if args.env_file else dict(os.environ)
-    imported = import_dify_environment(settings, engine=StoreType(args.engine))
-    if args.connections_file:
-        _write_secret(Path(args.connections_file), json.dumps(imported.connections, indent=2))
-    if args.output == "json":
-        record = {
-            "yaml": imported.yaml_text,
-            "connections": list(imported.connections),
-            "warnings": list(imported.warnings),
-        }
-        sys.stdout.write(json.dumps(record) + "\n")
-    else:
-        sys.stdout.write(imported.yaml_text)
-    if args.connections_file:
-        path = shlex.quote(args.connections_file)
-        sys.stderr.write(f"airflow connections import {path}\n")
-    else:
-        for conn_id, connection in imported.connections.items():
-            value = shlex.quote(json.dumps(connection))
-            sys.stderr.write(f"airflow connections add {conn_id} --conn-json {value}\n")
-    for warning in imported.warnings:
-        sys.stderr.write(f"Warning: {warning}\n")
-    return 0
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """A new file that only its owner can read."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise ConfigInvalid(
-            f"the file can't be made: {error.strerror}",
-            where=str(path),
-            next_step="name a file that doesn't exist yet, in a folder that does",
-        ) from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text + "\n")
-
-
-@command
-def discover(args: Namespace) -> int:
-    """Write the tenants of the source into the migration's tenants file.
-
-    The exit code is 1 if a tenant can't stand in that file.
-    """
-    from airflow_provider_logmigrate.hooks import discovery
-
-    found = discovery.discover(load_config(), args.migration, lookup=from_server)
-    title = f"{len(found.tenants)} tenants written to {found.path}"
-    _show(args, title, ["tenant"], [(name,) for name in found.tenants])
-    for tenant in found.left_out:
-        sys.stderr.write(
-            f"Left out: {tenant!r} can't stand in a line of {found.path}. Next: give the"
-            " migration's tenants as a list\n"
-        )
-    return int(bool(found.left_out))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
@@ -14,6 +14,8 @@ MAX_LISTED = 100
 class ProofMode(str, Enum):
     """How closely a unit is compared."""
 
+    COUNT = "count"
+    """Numbers of rows only: enough to look, not to cut over or to purge."""
     FINGERPRINT = "fingerprint"
     """Keys and fingerprints of all rows."""
     SAMPLE = "sample"
@@ -37,6 +39,8 @@ class FindingKind(str, Enum):
     """Two documents stand for one row."""
     REJECTED = "rejected"
     """The row is in the dead letters: the engine refused its document."""
+    WAIVED = "waived"
+    """So it is, and somebody has waived it, with a reason."""
     CONTENT = "content"
     """Offloaded content is missing or was cut; the row itself is whole."""
 
@@ -56,7 +60,7 @@ class Verdict(str, Enum):
     EQUAL = "equal"
     """Every settled row has its document and no other document is there."""
     EQUAL_BUT_REJECTED = "equal_but_rejected"
-    """Equal but for rows that stand in the dead letters."""
+    """Equal but for rows that stand in the dead letters, waived ones included."""
     DIFFERENT = "different"
 
 
@@ -73,14 +77,20 @@ class Tally:
 
 
 class TallyBuilder:
-    """Collects findings in bounded memory."""
+    """Collects findings in bounded memory.
 
-    def __init__(self) -> None:
+    :param each: told every one.
+    """
+
+    def __init__(self, each: Callable[[Finding], None] | None = None) -> None:
+        self._each = each
         self._counts: dict[str, int] = {}
         self._listed: list[Finding] = []
 
     def add(self, finding: Finding) -> None:
         """Count it; list it while there is room."""
+        if self._each is not None:
+            self._each(finding)
         self._counts[finding.kind.value] = self._counts.get(finding.kind.value, 0) + 1
         if len(self._listed) < MAX_LISTED:
             self._listed.append(finding)
@@ -98,17 +108,20 @@ class TallyBuilder:
 class Certificate:
     """The stored proof of one unit.
 
-    :param mode: what was compared: ``fingerprint`` or ``fingerprint+sample``.
+    :param mode: what was compared: ``count``, ``fingerprint``, ``fingerprint+sample`` or ``full``.
     :param rows: settled source rows in range at the time of the proof.
     :param documents: documents in the unit's index.
     :param held_back: unsettled rows, not copied, never purged.
     :param pending: rows younger than the settle lag.
-    :param rejected: rows in the dead letters.
-    :param high, low: sums of the source's fingerprint halves: what a later re-check compares.
+    :param rejected: rows in the dead letters; ``waived``: those that somebody has waived.
+    :param high, low: sums of the source's fingerprint halves: what a later re-check compares; 0
+        in the mode ``count``.
     :param upper: event time up to which the source was compared (exclusive, ISO 8601).
     :param as_of: when the proof was made (ISO 8601, UTC).
     :param max_event_time: the data's real age (ISO 8601), ``None`` for an empty unit.
     :param sampled: documents compared field by field; ``seed`` repeats the choice.
+    :param by_hand: the statement and the request that give the certificate's sums, for anybody
+        with a SQL shell and an HTTP client.
     """
 
     id: str
@@ -131,9 +144,21 @@ class Certificate:
     sampled: int
     seed: int
     tally: Tally = field(default_factory=Tally)
+    waived: int = 0
+    by_hand: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def compares_rows(self) -> bool:
+        """False if only their number was looked at: nothing may be switched or deleted by that."""
+        return self.mode != ProofMode.COUNT.value
 
     def allows_cutover(self, *, accept_rejected: int = 0) -> bool:
-        """True for an equal unit, or one whose dead letters the user accepted up to a number."""
+        """True for an equal unit, or one whose dead letters the user accepted up to a number.
+
+        Waived ones were accepted one by one.
+        """
+        if not self.compares_rows:
+            return False
         if self.verdict is Verdict.EQUAL_BUT_REJECTED:
             return self.rejected <= accept_rejected
         return self.verdict is Verdict.EQUAL

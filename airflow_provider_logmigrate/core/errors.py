@@ -103,6 +103,15 @@ class CertificateMissing(NeedsAction):
     advice = "run the unit's validate task again; it names what differs"
 
 
+class StillRejected(NeedsAction):
+    """Dead letters were sent again, and some of them are still without a document."""
+
+    advice = (
+        "read the reasons with `airflow logmigrate dead-letters list`, correct mapping or data and"
+        " redrive again, or waive them"
+    )
+
+
 class Transient(LogMigrateError):
     """It will pass: an outage, a time-out, an overload. Retried with a growing delay."""
 

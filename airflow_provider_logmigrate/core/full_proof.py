@@ -73,7 +73,7 @@ def compare_all(
     target: Target,
     plan: UnitPlan,
     upper: datetime,
-    rejected: Collection[str],
+    excused: Mapping[str, FindingKind],
     comparer: RowComparer,
     tally: TallyBuilder,
     stop: Stop,
@@ -82,9 +82,9 @@ def compare_all(
 ) -> Compared:
     """Compare each settled row before ``upper`` with its document.
 
-    :param rejected: keys in the dead letters: their documents are expected to be missing.
-    :param tally: takes what differs: ``missing``, ``rejected``, ``stale``, ``altered``,
-        ``content``.
+    :param excused: keys in the dead letters, whose documents are expected to be missing, and what
+        such a finding is called.
+    :param tally: takes what differs: ``missing``, those, ``stale``, ``altered``, ``content``.
     :param guard: spares the source as in a copy.
     :raises Interrupted: ``stop`` was set.
     """
@@ -101,7 +101,7 @@ def compare_all(
         in_flight=LIMITS.in_flight,
         pace=Pace(limits=LIMITS, clock=time, guard=guard),
     )
-    judge = _Judge(fetching, comparer, rejected, tally)
+    judge = _Judge(fetching, comparer, excused, tally)
     try:
         pipeline.start()
         _settle_all(pipeline, judge, plan, stop=stop, clock=time)
@@ -178,11 +178,11 @@ class _Judge:
         self,
         fetching: _Fetching,
         comparer: RowComparer,
-        rejected: Collection[str],
+        excused: Mapping[str, FindingKind],
         tally: TallyBuilder,
     ) -> None:
         self._fetching, self._comparer = fetching, comparer
-        self._rejected, self._tally = rejected, tally
+        self._excused, self._tally = excused, tally
         self._unreadable: dict[str, str] = {}
         self.rows = 0
         self.named: set[str] = set()
@@ -213,8 +213,7 @@ class _Judge:
 
     def _findings(self, key: str, wanted: bytes, found: bytes | None) -> Iterator[Finding]:
         if found is None:
-            kind = FindingKind.REJECTED if key in self._rejected else FindingKind.MISSING
-            yield Finding(kind, key)
+            yield Finding(self._excused.get(key, FindingKind.MISSING), key)
             self.lacking.add(self._comparer.hour(_parsed(wanted)))
             return
         try:

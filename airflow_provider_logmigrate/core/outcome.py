@@ -51,6 +51,7 @@ class UnitReport:
     certificate: str | None
     findings: int
     withheld: str | None
+    waived: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -91,6 +92,7 @@ class UnitReport:
             certificate=certificate.id if certificate else None,
             findings=findings,
             withheld=withheld,
+            waived=certificate.waived if certificate else 0,
         )
 
 
@@ -102,7 +104,7 @@ def outcome_of(
     * a failed task or a differing unit: ``failed``;
     * a skipped task or a unit without a certificate although nothing failed (somebody rejected
       the approval): ``interrupted``, whatever certificates earlier runs have left;
-    * rejected, withheld or odd rows: ``completed_with_findings``.
+    * rejected, waived, withheld or odd rows: ``completed_with_findings``.
     """
     verdicts = {unit.verdict for unit in units}
     states = set(task_states)
@@ -112,5 +114,5 @@ def outcome_of(
         return Outcome.COMPLETED
     if None in verdicts or (units and "skipped" in states):
         return Outcome.INTERRUPTED
-    odd = any(unit.rejected or unit.findings or unit.withheld for unit in units)
+    odd = any(u.rejected or u.waived or u.findings or u.withheld for u in units)
     return Outcome.COMPLETED_WITH_FINDINGS if odd else Outcome.COMPLETED

@@ -6,7 +6,7 @@ checks, not a failure at run time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -37,6 +37,8 @@ class ReadRequest:
     :param after: resume behind this row.
     :param repair: the ranges are differing hours: every row must be found, also those that a
         strategy which follows parents can't see.
+    :param keys: of these rows only, those of them that are settled and in the ranges; in any
+        order, without a position to resume from. ``None``: all rows of the ranges.
     :param chunk_bytes: size at which a chunk is closed, asked anew for each; ``None``: the
         source's own choice.
     :param page_rows: most rows of one statement, asked anew for each: what the user's limits let
@@ -49,6 +51,7 @@ class ReadRequest:
     ranges: tuple[TimeRange, ...]
     after: Cursor | None = None
     repair: bool = False
+    keys: tuple[str, ...] | None = None
     chunk_bytes: Callable[[], int] | None = field(default=None, compare=False)
     page_rows: Callable[[], int | None] | None = field(default=None, compare=False)
     before_page: Callable[[], None] | None = field(default=None, compare=False)
@@ -113,11 +116,24 @@ class Source(RowReader, Protocol):
     ) -> Mapping[Period, Estimate]:
         """Rows and bytes of a tenant's periods, in one pass; periods without rows are left out."""
 
-    def summarise(self, plan: UnitPlan, *, upper: datetime) -> Summary:
-        """Hourly buckets of the settled rows before ``upper``, in one pass."""
+    def summarise(
+        self,
+        plan: UnitPlan,
+        *,
+        upper: datetime,
+        prints: bool = True,
+        hours: Collection[datetime] | None = None,
+    ) -> Summary:
+        """Hourly buckets of the settled rows before ``upper``, in one pass.
 
-    def keys(self, plan: UnitPlan, *, hour: datetime, upper: datetime) -> Iterator[KeyPrint]:
-        """Keys and fingerprints of one hour's settled rows, ordered by the key's bytes."""
+        :param prints: False: numbers of rows only, all sums are 0.
+        :param hours: only these matter; others may be there or not.
+        """
+
+    def keys(
+        self, plan: UnitPlan, *, hours: Sequence[datetime], upper: datetime
+    ) -> Iterator[KeyPrint]:
+        """Keys and fingerprints of some hours' settled rows, ordered by the key's bytes."""
 
     def rows(
         self, plan: UnitPlan, keys: Sequence[str]
@@ -186,11 +202,14 @@ class Loader(Writer, Protocol):
 class Target(Loader, Protocol):
     """A store that documents are written to."""
 
-    def summarise(self, plan: UnitPlan) -> Summary:
-        """Hourly buckets of everything the unit's index holds, in one request."""
+    def summarise(self, plan: UnitPlan, *, prints: bool = True) -> Summary:
+        """Hourly buckets of everything the unit's index holds, in one request.
 
-    def keys(self, plan: UnitPlan, *, hour: datetime) -> Iterator[KeyPrint]:
-        """Ids and fingerprints of one hour's documents, ordered by the id's bytes."""
+        :param prints: False: numbers of documents only, all sums are 0.
+        """
+
+    def keys(self, plan: UnitPlan, *, hours: Sequence[datetime]) -> Iterator[KeyPrint]:
+        """Ids and fingerprints of some hours' documents, ordered by the id's bytes."""
 
     def sample(self, plan: UnitPlan, *, size: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
         """Random documents: (id, source document)."""

@@ -6,7 +6,7 @@ Made by a dry run and stored by its hash; the real run quotes the hash and judge
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,6 +77,8 @@ def reasons_to_keep(
         yield f"its certificate is about {certificate.index}"
     elif certificate.verdict is Verdict.DIFFERENT:
         yield f"certificate {certificate.id} says that it differs"
+    elif not certificate.compares_rows:
+        yield f"certificate {certificate.id} only counts rows"
     elif not certificate.allows_cutover(accept_rejected=rules.accept_rejected):
         accepted = rules.accept_rejected
         yield f"{certificate.rejected} documents were rejected, {accepted} are accepted"
@@ -91,6 +93,20 @@ def _days(age: timedelta) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition that lies within a unit and holds only its rows: it goes once it is empty.
+
+    :param table: its name with its schema.
+    :param parent: the partitioned table.
+    :param bound: as the source prints it; a restore makes the partition again by it.
+    """
+
+    table: str
+    parent: str
+    bound: str
+
+
+@dataclass(frozen=True, slots=True)
 class PurgeUnit:
     """One unit of a purge plan.
 
@@ -102,6 +118,7 @@ class PurgeUnit:
     :param held_back: rows of the unit that aren't settled and stay.
     :param references: rows elsewhere that name what goes, by table; they stay.
     :param notes: what a person should know before approving.
+    :param partitions: dropped at the end, if nothing is left in them.
     """
 
     plan: UnitPlan
@@ -112,6 +129,7 @@ class PurgeUnit:
     held_back: int = 0
     references: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    partitions: tuple[Partition, ...] = ()
 
     @property
     def key(self) -> str:
@@ -134,6 +152,7 @@ class PurgeUnit:
             "held_back": self.held_back,
             "references": dict(self.references),
             "notes": list(self.notes),
+            "partitions": [asdict(partition) for partition in self.partitions],
         }
 
     @classmethod
@@ -142,7 +161,9 @@ class PurgeUnit:
         values = dict(record)
         plan = UnitPlan.from_json(values.pop("plan"))
         along = tuple(UnitPlan.from_json(unit) for unit in values.pop("along"))
-        return cls(plan=plan, along=along, **{**values, "notes": tuple(values["notes"])})
+        values["notes"] = tuple(values["notes"])
+        values["partitions"] = tuple(Partition(**p) for p in values.pop("partitions", ()))
+        return cls(plan=plan, along=along, **values)
 
 
 @dataclass(frozen=True, slots=True)

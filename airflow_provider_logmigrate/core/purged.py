@@ -7,7 +7,7 @@ rows that are still there it must give what the index holds.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -39,23 +39,38 @@ class PurgedSource:
     def __init__(self, source: Source, target: Target, gone: Mapping[datetime, Bucket]) -> None:
         self._source, self._target, self._gone = source, target, gone
 
-    def summarise(self, plan: UnitPlan, *, upper: datetime) -> Summary:
+    def summarise(
+        self,
+        plan: UnitPlan,
+        *,
+        upper: datetime,
+        prints: bool = True,
+        hours: Collection[datetime] | None = None,  # noqa: ARG002 - all are counted
+    ) -> Summary:
         """What is there and what was purged; ``gone`` says how much the latter is."""
-        found = self._source.summarise(plan, upper=upper)
+        found = self._source.summarise(plan, upper=upper, prints=prints)
         buckets = dict(found.buckets)
         for hour, bucket in self._gone.items():
-            buckets[hour] = buckets.get(hour, EMPTY) + bucket
+            purged = bucket if prints else Bucket(bucket.count, 0, 0)
+            buckets[hour] = buckets.get(hour, EMPTY) + purged
         gone = sum(bucket.count for bucket in self._gone.values())
         return replace(found, buckets=buckets, gone=gone)
 
-    def keys(self, plan: UnitPlan, *, hour: datetime, upper: datetime) -> Iterator[KeyPrint]:
+    def keys(
+        self, plan: UnitPlan, *, hours: Sequence[datetime], upper: datetime
+    ) -> Iterator[KeyPrint]:
+        """Rows of the hours, purged ones included; see :meth:`_of_hour`."""
+        found = [self._of_hour(plan, hour, upper) for hour in hours]
+        return heapq.merge(*found, key=lambda one: one.key.encode())
+
+    def _of_hour(self, plan: UnitPlan, hour: datetime, upper: datetime) -> Iterator[KeyPrint]:
         """Rows of an hour, purged ones included.
 
         Their keys are those of the hour's documents without a row, if these add up to exactly what
         was purged; otherwise one key stands for all of them, which no document has.
         """
         purged = self._gone.get(hour)
-        rows = self._source.keys(plan, hour=hour, upper=upper)
+        rows = self._source.keys(plan, hours=[hour], upper=upper)
         if purged is None:
             return rows
         alone = self._alone(plan, hour, upper, most=purged.count)
@@ -70,10 +85,10 @@ class PurgedSource:
         self, plan: UnitPlan, hour: datetime, upper: datetime, *, most: int
     ) -> list[KeyPrint]:
         """Documents without a row, one more than ``most`` at most."""
-        rows = self._source.keys(plan, hour=hour, upper=upper)
+        rows = self._source.keys(plan, hours=[hour], upper=upper)
         row = next(rows, None)
         alone: list[KeyPrint] = []
-        for document in self._target.keys(plan, hour=hour):
+        for document in self._target.keys(plan, hours=[hour]):
             while row is not None and row.key.encode() < document.key.encode():
                 row = next(rows, None)
             if row is None or row.key != document.key:

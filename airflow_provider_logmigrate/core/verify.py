@@ -1,15 +1,16 @@
 """Proof of a unit: fingerprints of every row by hour, a random deep sample, every document.
 
-What it proves: with verdict ``equal``, the set of (key, fingerprint) pairs of all settled rows
-before ``upper`` equals the set the index holds, up to a collision of 64-bit sums; and the sampled
-documents equal their rows field by field. Unless it is a full proof, it doesn't prove that an
-unsampled document's ``_source`` is what its stored fingerprint was computed from.
+What each mode proves is written in docs/concepts/proof.md. With fingerprints and the verdict
+``equal``, the set of (key, fingerprint) pairs of all settled rows before ``upper`` equals the set
+the index holds, up to a collision of 64-bit sums; and the sampled documents equal their rows field
+by field. Unless it is a full proof, it doesn't prove that an unsampled document's ``_source`` is
+what its stored fingerprint was computed from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +36,13 @@ STALE_REMEMBERED = 100_000
 
 _DOCUMENTS_ONLY = frozenset({FindingKind.EXTRA, FindingKind.DUPLICATE})
 """What a look from the rows to their documents can't see."""
+
+NO_TIME = "*"
+"""Stands in a finding for all documents without an event time, which no hour lists."""
+
+HOURS_AT_ONCE = 200
+"""Hours listed by one query on each side, in which drift is usually scattered: an hour of its own
+costs some 15 ms, however few keys it has."""
 
 SAMPLE_PAGE = 100
 """Rows fetched at once for the deep sample."""
@@ -65,8 +73,12 @@ def prove(
     sample: int,
     seed: int,
     full: bool = False,
+    prints: bool = True,
+    waived: Collection[str] = (),
     stop: Stop | None = None,
     guard: SourceGuard | None = None,
+    each: Callable[[Finding], None] | None = None,
+    before: Proof | None = None,
 ) -> Proof:
     """Compare a unit's two sides.
 
@@ -75,18 +87,28 @@ def prove(
     :param sample: documents to compare field by field.
     :param seed: repeats the random choice.
     :param full: compare all documents as well, see :mod:`.full_proof`.
+    :param prints: False: compare the hours' numbers of rows only; what differs is still named.
+    :param waived: keys in dead letters that were waived: expected to be missing as well.
     :param stop: ends that; ``guard`` spares the source meanwhile.
+    :param each: takes every finding, of which the tally lists the first ones only.
+    :param before: a proof of a closed period a moment ago, after which its differences were
+        repaired: rows of hours that were equal aren't summed up again.
     :raises TargetUnavailable: the index has documents, but none came for the sample.
     :raises SourceUnavailable: rows vanished during a full proof, so that it proves nothing.
     """
-    left, right = both(lambda: source.summarise(plan, upper=upper), lambda: target.summarise(plan))
-    work = _Work(source, target, plan, upper, rejected, comparer)
+    left, right = both(
+        lambda: _source_side(source, plan, upper=upper, prints=prints, before=before),
+        lambda: target.summarise(plan, prints=prints),
+    )
+    work = _Work(source, target, plan, upper, excused(rejected, waived), comparer, each)
+    if left.gone:
+        work.hours_at_once = 1  # each hour with purged rows is accounted for by itself
     differing = set(differing_hours(left, right))
     # A full proof looks at the rows' side once more, row by row.
     work.list_hours(differing, only=_DOCUMENTS_ONLY if full else frozenset(FindingKind))
     if right.outside:
         text = f"{right.outside} documents have no event time"
-        work.tally.add(Finding(FindingKind.EXTRA, "*", text))
+        work.tally.add(Finding(FindingKind.EXTRA, NO_TIME, text))
     rows = None
     if full:
         there = left.total.count - left.gone
@@ -97,6 +119,21 @@ def prove(
     sampled = work.compare_sample(sample, seed, held=held, gone=left.gone)
     found = work.tally.build()
     return Proof(left, right, _verdict(found), found, sampled if rows is None else rows)
+
+
+def _source_side(
+    source: Source, plan: UnitPlan, *, upper: datetime, prints: bool, before: Proof | None
+) -> Summary:
+    if before is None or before.source.gone:
+        return source.summarise(plan, upper=upper, prints=prints)
+    hours = frozenset(differing_hours(before.source, before.target))
+    if not hours:
+        return before.source
+    now = source.summarise(plan, upper=upper, prints=prints, hours=hours)
+    if now.gone:
+        return now
+    buckets = {h: b for h, b in before.source.buckets.items() if h not in hours}
+    return replace(before.source, buckets=buckets | dict(now.buckets))
 
 
 class _Work:
@@ -111,25 +148,29 @@ class _Work:
         target: Target,
         plan: UnitPlan,
         upper: datetime,
-        rejected: Collection[str],
+        excused: Mapping[str, FindingKind],
         comparer: RowComparer,
+        each: Callable[[Finding], None] | None,
     ) -> None:
         self._source, self._target, self._plan = source, target, plan
-        self._upper, self._rejected, self._comparer = upper, rejected, comparer
-        self.tally = TallyBuilder()
+        self._upper, self._excused, self._comparer = upper, excused, comparer
+        self.tally = TallyBuilder(each)
         self.named: set[str] = set()
+        self.hours_at_once = HOURS_AT_ONCE
 
     def list_hours(self, hours: Collection[datetime], *, only: Collection[FindingKind]) -> None:
-        """List hours key by key on both sides, oldest first.
+        """List hours key by key on both sides, several at once, oldest first.
 
         :param only: findings that count here.
         """
-        for hour in sorted(hours):
+        listed = sorted(hours)
+        for start in range(0, len(listed), self.hours_at_once):
+            some = listed[start : start + self.hours_at_once]
             pairs = merge(
-                self._source.keys(self._plan, hour=hour, upper=self._upper),
-                self._target.keys(self._plan, hour=hour),
+                self._source.keys(self._plan, hours=some, upper=self._upper),
+                self._target.keys(self._plan, hours=some),
             )
-            for finding in _compare_keys(pairs, self._rejected):
+            for finding in _compare_keys(pairs, self._excused):
                 if finding.kind not in only:
                     continue
                 self.tally.add(finding)
@@ -148,7 +189,7 @@ class _Work:
             target=self._target,
             plan=self._plan,
             upper=self._upper,
-            rejected=self._rejected,
+            excused=self._excused,
             comparer=self._comparer,
             tally=self.tally,
             stop=stop,
@@ -205,11 +246,16 @@ class _Work:
 
 
 def _verdict(tally: Tally) -> Verdict:
+    refused = {FindingKind.REJECTED.value, FindingKind.WAIVED.value}
     # Content that can't be read any more decides nothing, either way; it is counted.
-    differing = set(tally.counts) - {FindingKind.REJECTED.value, FindingKind.CONTENT.value}
-    if differing:
+    if set(tally.counts) - refused - {FindingKind.CONTENT.value}:
         return Verdict.DIFFERENT
-    return Verdict.EQUAL_BUT_REJECTED if tally.of(FindingKind.REJECTED) else Verdict.EQUAL
+    return Verdict.EQUAL_BUT_REJECTED if refused & set(tally.counts) else Verdict.EQUAL
+
+
+def excused(rejected: Collection[str], waived: Collection[str]) -> dict[str, FindingKind]:
+    """Keys whose documents may be missing, and what to call that."""
+    return dict.fromkeys(rejected, FindingKind.REJECTED) | dict.fromkeys(waived, FindingKind.WAIVED)
 
 
 def merge(
@@ -235,13 +281,12 @@ def merge(
 
 
 def _compare_keys(
-    pairs: Iterator[tuple[KeyPrint | None, KeyPrint | None]], rejected: Collection[str]
+    pairs: Iterator[tuple[KeyPrint | None, KeyPrint | None]], excused: Mapping[str, FindingKind]
 ) -> Iterator[Finding]:
     last_key: str | None = None
     for row, document in pairs:
         if document is None and row is not None:
-            kind = FindingKind.REJECTED if row.key in rejected else FindingKind.MISSING
-            yield Finding(kind, row.key)
+            yield Finding(excused.get(row.key, FindingKind.MISSING), row.key)
         elif row is None and document is not None:
             kind = FindingKind.DUPLICATE if document.key == last_key else FindingKind.EXTRA
             yield Finding(kind, document.key)

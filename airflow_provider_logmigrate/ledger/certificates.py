@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from airflow_provider_logmigrate.core.certificate import Certificate
+from airflow_provider_logmigrate.core.errors import PlanUnusable
 from airflow_provider_logmigrate.ledger import history
 from airflow_provider_logmigrate.ledger.database import Database
 from airflow_provider_logmigrate.ledger.schema import tables
@@ -61,6 +62,19 @@ class Certificates:
         )
         body = self._database.transact(lambda connection: connection.scalar(query))
         return None if body is None else Certificate.from_json(body)
+
+    def get(self, identifier: str) -> tuple[str, Certificate]:
+        """One of them, and its migration. :raises PlanUnusable: there is no such one."""
+        table = tables.certificate
+        query = select(table.c.migration, table.c.body).where(table.c.id == storable(identifier))
+        row = self._database.transact(lambda connection: connection.execute(query).first())
+        if row is None:
+            raise PlanUnusable(
+                "the ledger has no such certificate",
+                where=f"certificate {identifier}",
+                next_step="find its id with `airflow logmigrate status`",
+            )
+        return row.migration, Certificate.from_json(row.body)
 
     def latest_by_unit(
         self, migration: str, *, units: Sequence[str] | None = None

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from airflow_provider_logmigrate.core.certificate import Certificate, Verdict
-from airflow_provider_logmigrate.core.compare import RowComparer
+from airflow_provider_logmigrate.core.certificate import Certificate, ProofMode, Verdict
 from airflow_provider_logmigrate.core.cutover import plan_swap
 from airflow_provider_logmigrate.core.errors import CertificateMissing, LogMigrateError
-from airflow_provider_logmigrate.core.fingerprint import Bucket
-from airflow_provider_logmigrate.core.verify import prove
-from airflow_provider_logmigrate.operators.certify import proven_source
+from airflow_provider_logmigrate.operators.reprove import prove_again
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.core.plan import Plan, UnitPlan
@@ -40,7 +36,13 @@ class SwapResult:
 
 
 def cut_over(
-    bench: Workbench, ledger: Ledger, plan: Plan, *, copier: UnitCopier, run: str
+    bench: Workbench,
+    ledger: Ledger,
+    plan: Plan,
+    *,
+    copier: UnitCopier,
+    run: str,
+    new_only: bool = False,
 ) -> SwapResult:
     """Swap a plan's certified units.
 
@@ -49,27 +51,36 @@ def cut_over(
 
     :param run: key of the run; with the actions it makes the cut-over's id, so a retry finds
         what the attempt before stored.
+    :param new_only: pass over units that readers see already: nothing would be switched, so their
+        certificates needn't be renewed for it.
     :raises CertificateMissing: see :class:`AliasSwapOperator`.
     """
     from airflow_provider_logmigrate.stores.search import alias
 
+    units = _unseen(bench, plan.units) if new_only else plan.units
     certificates = ledger.certificates.latest_by_unit(
-        bench.migration.name, units=[unit.key for unit in plan.units]
+        bench.migration.name, units=[unit.key for unit in units]
     )
     accepted = bench.migration.limits.accept_rejected
     chosen: list[UnitPlan] = []
     relied_on: list[str] = []
     withheld: dict[str, str] = {}
-    for unit in plan.units:
+    for unit in units:
         certificate = _require(certificates.get(unit.key), unit)
         live = copier.is_live(unit)
         if live:
             renewed = copier.certify(unit, plan_hash=plan.hash, sample=bench.migration.sample)
             certificate = _require(renewed, unit)
+        if not certificate.compares_rows:
+            withheld[unit.key] = (
+                "its certificate only counts rows: validate it with the mode fingerprint, sample or"
+                " full"
+            )
+            continue
         if not certificate.allows_cutover(accept_rejected=accepted):
             withheld[unit.key] = (
                 f"{certificate.rejected} rejected documents, {accepted} are accepted: the next run"
-                " sends them again; or raise limits.accept_rejected"
+                " sends them again; or waive them; or raise limits.accept_rejected"
             )
             continue
         if not live:
@@ -97,6 +108,15 @@ def cut_over(
         raise
     ledger.cutovers.mark_applied(cutover)
     return SwapResult(cutover, keys, withheld, len(swap.actions))
+
+
+def _unseen(bench: Workbench, units: Sequence[UnitPlan]) -> list[UnitPlan]:
+    """Units whose aliases don't show exactly their index."""
+    from airflow_provider_logmigrate.stores.search import alias
+
+    names = sorted({name for unit in units for name in (unit.alias, unit.tenant_alias)})
+    current, indices = alias.current_aliases(bench.client, names)
+    return [u for u in units if plan_swap([u], current=current, indices=indices).actions]
 
 
 def roll_back(client: SearchClient, ledger: Ledger, cutover: Cutover, *, by: str) -> None:
@@ -131,20 +151,10 @@ def _still_true(bench: Workbench, ledger: Ledger, unit: UnitPlan, certificate: C
 
     Hours that differ are listed by id: only rows in the dead letters may be missing.
     """
-    now = prove(
-        source=proven_source(bench, ledger, unit),
-        target=bench.target,
-        plan=unit,
-        upper=datetime.fromisoformat(certificate.upper),
-        rejected=ledger.dead_letters.open_keys(bench.migration.name, unit.key),
-        comparer=RowComparer(bench.setup(unit.unit.stream).shape),
-        sample=0,
-        seed=certificate.seed,
-    )
-    proven = Bucket(certificate.rows, certificate.high, certificate.low)
-    documents = now.target.total.count + now.target.outside
-    same = now.source.total == proven and documents == certificate.documents
-    if not same or now.verdict is not certificate.verdict:
+    again = prove_again(bench, ledger, unit, certificate, mode=ProofMode.FINGERPRINT)
+    if again.differences:
+        now = again.proof
+        documents = now.target.total.count + now.target.outside
         raise CertificateMissing(
             f"certificate {certificate.id} isn't true any more: the source had"
             f" {certificate.rows:,} settled rows and has {now.source.total.count:,}, the index had"

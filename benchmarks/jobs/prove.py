@@ -34,7 +34,7 @@ def _prove(
         target=bench.target,
         plan=plan,
         upper=upper_bound(plan.unit.period, now=now, settle_lag=bench.migration.settle_lag),
-        rejected=ledger.dead_letters.open_keys(MIGRATION, plan.key),
+        rejected=ledger.dead_letters.unresolved(MIGRATION, plan.key).rejected,
         comparer=RowComparer(bench.setup(plan.unit.stream).shape),
         sample=spec["sample"],
         seed=1,

@@ -8,7 +8,7 @@ SCHEMA = "logmigrate"
 VERSION_TABLE = "schema_version"
 """Where the migrations note how far the ledger is."""
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every migration this code knows, oldest first.
 
 Kept here so that finding a ledger current needs neither Alembic nor the migration files; a test

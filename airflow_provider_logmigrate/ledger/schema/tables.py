@@ -118,6 +118,9 @@ dead_letter = Table(
     _now("created_at"),
     _now("updated_at"),
     _text("who"),
+    # How often it was refused; and why it was waived, by ``who`` at ``updated_at``.
+    Column("tries", BigInteger, nullable=False, server_default=text("1")),
+    Column("why", Text),
     CheckConstraint("state IN ('open', 'redriven', 'waived')", name="state"),
     UniqueConstraint("migration", "unit", "key_digest"),
 )
@@ -327,4 +330,32 @@ deletion_object = Table(
     _text("who"),
     CheckConstraint("state IN ('intended', 'pending', 'deleted', 'restored')", name="state"),
     Index(None, "batch"),
+)
+
+retention_plan = Table(
+    "retention_plan",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _text("migration"),
+    Column("body", JSON, nullable=False),
+    _now("created_at"),
+    _text("who"),
+)
+
+retention = Table(
+    "retention",
+    metadata,
+    Column("plan", Text, ForeignKey(retention_plan.c.hash), primary_key=True),
+    Column("index_name", Text, primary_key=True),
+    _text("migration"),
+    _text("action"),
+    Column("units", JSONB, nullable=False),
+    _text("state"),
+    Column("documents", BigInteger, nullable=False),
+    Column("deleted", BigInteger),
+    _now("created_at"),
+    _now("updated_at"),
+    _text("who"),
+    CheckConstraint("state IN ('intended', 'deleted', 'stopped')", name="state"),
+    Index(None, "migration"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from psycopg2 import sql
@@ -58,10 +58,13 @@ class Reader:
         self._spare = request.before_page
         self._bound = request.page_rows
         self._rows.tenant(unit.tenant)  # a tenant that can't be is told before anything is read
-        settings = PAGE_PLAN if strategy is ReadStrategy.KEYSET else None
+        walks = strategy is ReadStrategy.KEYSET and request.keys is None
+        settings = PAGE_PLAN if walks else None
         with self._sessions.session(settings, stop=self._stop) as session:
             for part in request.ranges:
-                if strategy is ReadStrategy.KEYSET:
+                if request.keys is not None:
+                    self._given_keys(session, unit, part, request.keys)
+                elif strategy is ReadStrategy.KEYSET:
                     self._by_keyset(session, unit, part, _row_position(after))
                 elif strategy is ReadStrategy.BY_PARENT and not request.repair:
                     self._by_parent(session, unit, part, after)
@@ -133,6 +136,17 @@ class Reader:
             if len(listed) < KEYS_PER_SCAN:
                 return
             position = Cursor(*listed[-1])
+
+    def _given_keys(
+        self, session: Session, unit: Unit, part: TimeRange, keys: Sequence[str]
+    ) -> None:
+        """Rows that are known by their keys; those that aren't there any more are left out."""
+        size = PageSize(first=FIRST_PAGE_ROWS, most=ROWS_PER_KEY_PAGE, bound=self._bound)
+        for page in _batches((("", key) for key in self._rows.possible_keys(keys)), size):
+            self._before_page(unit.key)
+            bytes_ = self._renderer.bytes_seen
+            self._copy_keys(session, unit, part, [key for _, key in page])
+            size.observe(rows=len(page), size=self._renderer.bytes_seen - bytes_)
 
     def _list_keys(
         self,

@@ -246,10 +246,13 @@ class RowSql:
 
     def key_in(self, keys: Sequence[str]) -> sql.Composable:
         """``w.key = ANY(...)``; a text that can't be a key of this table is left out."""
-        keys = [key for key in keys if self._may_be_key(key)]
         return sql.SQL("{} = ANY({}::{}[])").format(
-            self.key, sql.Literal(list(keys)), sql.SQL(self.key_type)
+            self.key, sql.Literal(self.possible_keys(keys)), sql.SQL(self.key_type)
         )
+
+    def possible_keys(self, keys: Sequence[str]) -> list[str]:
+        """Those of the texts that can be a key of this table."""
+        return [key for key in keys if self._may_be_key(key)]
 
     def _may_be_key(self, text: str) -> bool:
         column = self.shape.column(self.stream.key)

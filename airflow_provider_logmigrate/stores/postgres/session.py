@@ -37,6 +37,8 @@ _TEXT_FORMS = {
     # Rows a policy hides would look like rows that aren't there: an error is right instead.
     "row_security": "off",
 }
+BY_HAND = tuple(f"SET {name} = '{value}'" for name, value in _TEXT_FORMS.items())
+"""The same as statements, for people who repeat a query in a shell of their own."""
 PAGE_PLAN = {"enable_sort": "off", "enable_bitmapscan": "off", "enable_seqscan": "off"}
 """Keeps page queries on their index: the planner otherwise sorts the whole rest of the range for
 each page (measured: 2 to 8 times slower)."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from airflow_provider_logmigrate.core.chunk import Chunk, Chunker
 from airflow_provider_logmigrate.core.clock import Stop
@@ -27,10 +28,13 @@ from airflow_provider_logmigrate.stores.postgres.preflight import Preflight
 from airflow_provider_logmigrate.stores.postgres.read import Reader
 from airflow_provider_logmigrate.stores.postgres.render import RowRenderer
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
-from airflow_provider_logmigrate.stores.postgres.session import Sessions
+from airflow_provider_logmigrate.stores.postgres.session import BY_HAND, Sessions
 from airflow_provider_logmigrate.stores.postgres.survey import survey_all, tenant_exists
 from airflow_provider_logmigrate.stores.postgres.sweep import PartReader
 from airflow_provider_logmigrate.stores.postgres.timeless import timeless_note
+
+FEW_HOURS = 3
+"""Hours are summed up by themselves if they are at most every third one."""
 
 
 class PostgresSource:
@@ -137,20 +141,44 @@ class PostgresSource:
             inline_limit=self._inline_limit,
         )
 
-    def summarise(self, plan: UnitPlan, *, upper: datetime) -> Summary:
-        """Hourly buckets; a statement per day where an index serves, else one pass."""
+    def summarise(
+        self,
+        plan: UnitPlan,
+        *,
+        upper: datetime,
+        prints: bool = True,
+        hours: Collection[datetime] | None = None,
+    ) -> Summary:
+        """Hourly buckets; where an index serves, a statement per day or for few hours."""
         period = plan.unit.period
         parts = [TimeRange(period.start, period.end)]
         if plan.strategy is ReadStrategy.KEYSET:
             parts = list(_days(period))
+            if hours is not None and len(hours) * FEW_HOURS <= len(parts) * 24:
+                parts = [TimeRange(start, end) for start, end in queries.ranges(hours)]
         return queries.summarise(
-            self._sessions, self._of(plan.unit.stream), plan.unit, upper=upper, parts=parts
+            self._sessions,
+            self._of(plan.unit.stream),
+            plan.unit,
+            upper=upper,
+            parts=parts,
+            prints=prints,
         )
 
-    def keys(self, plan: UnitPlan, *, hour: datetime, upper: datetime) -> Iterator[KeyPrint]:
-        """Keys and fingerprints of one hour."""
+    def by_hand(self, plan: UnitPlan, *, upper: datetime, prints: bool = True) -> dict[str, Any]:
+        """How anybody gets the unit's sums: settings of the session, then the statement."""
+        period = plan.unit.period
+        part = TimeRange(period.start, period.end)
         rows = self._of(plan.unit.stream)
-        return queries.keys(self._sessions, rows, plan.unit, hour=hour, upper=upper)
+        query = queries.summary_query(rows, plan.unit.tenant, part, upper, prints=prints)
+        return {"settings": list(BY_HAND), "sql": self._sessions.run(query.as_string)}
+
+    def keys(
+        self, plan: UnitPlan, *, hours: Sequence[datetime], upper: datetime
+    ) -> Iterator[KeyPrint]:
+        """Keys and fingerprints of some hours."""
+        rows = self._of(plan.unit.stream)
+        return queries.keys(self._sessions, rows, plan.unit, hours=hours, upper=upper)
 
     def rows(
         self, plan: UnitPlan, keys: Sequence[str]
@@ -158,6 +186,10 @@ class PostgresSource:
         """Rows by key as text."""
         rows = self._of(plan.unit.stream)
         return iter(queries.rows_by_key(self._sessions, rows, plan.unit, keys))
+
+    def present(self, plan: UnitPlan, keys: Sequence[str]) -> tuple[int, frozenset[str]]:
+        """See :func:`queries.present`."""
+        return queries.present(self._sessions, self._of(plan.unit.stream), keys)
 
     def _of(self, stream: str) -> RowSql:
         rows = self._rows.get(stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,16 +19,28 @@ from airflow_provider_logmigrate.core.unit import UTC, Unit
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql, col
 from airflow_provider_logmigrate.stores.postgres.session import Sessions
 
+NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1e6)::bigint"
+"""The server's time in microseconds: versions of documents, of which all come from one clock."""
+
 KEYS_PER_FETCH = 5_000
 SECOND_SESSION_ROWS = 5_000
 """Rows from which on a second connection is worth its price: about what 50 ms get through."""
 
 
 def summarise(
-    sessions: Sessions, rows: RowSql, unit: Unit, *, upper: datetime, parts: Sequence[TimeRange]
+    sessions: Sessions,
+    rows: RowSql,
+    unit: Unit,
+    *,
+    upper: datetime,
+    parts: Sequence[TimeRange],
+    prints: bool = True,
 ) -> Summary:
-    """Hourly buckets of a unit, one statement per part (a day where an index serves it)."""
-    queries = [summary_query(rows, unit.tenant, part, upper) for part in parts]
+    """Hourly buckets of a unit, one statement per part (a day where an index serves it).
+
+    :param prints: False: numbers of rows only, which spares the server the fingerprints.
+    """
+    queries = [summary_query(rows, unit.tenant, part, upper, prints=prints) for part in parts]
     buckets: dict[datetime, Bucket] = {}
     held_back = pending = 0
     youngest: datetime | None = None
@@ -81,41 +93,46 @@ class StatementsInTwo:
             return next(self._queries, None)
 
 
-def summary_query(rows: RowSql, tenant: str, part: TimeRange, upper: datetime) -> sql.Composable:
+def summary_query(
+    rows: RowSql, tenant: str, part: TimeRange, upper: datetime, *, prints: bool = True
+) -> sql.Composable:
     """The statement a certificate can be checked with by hand."""
     counts = sql.SQL("{} < {} AND {}").format(
         rows.event_time, rows.moment(upper), rows.settled_beside_parent
     )
     return sql.SQL(
-        "SELECT date_trunc('hour', at) AS h, count(f), coalesce(sum((f >> 32) & 4294967295), 0),"
-        " coalesce(sum(f & 4294967295), 0), max(at) FILTER (WHERE f IS NOT NULL),"
-        " count(*) FILTER (WHERE ripe AND f IS NULL), count(*) FILTER (WHERE NOT ripe)"
+        "SELECT date_trunc('hour', at) AS h, count(f) AS rows,"
+        " coalesce(sum((f >> 32) & 4294967295), 0) AS high,"
+        " coalesce(sum(f & 4294967295), 0) AS low, max(at) FILTER (WHERE f IS NOT NULL) AS newest,"
+        " count(*) FILTER (WHERE ripe AND f IS NULL) AS held_back,"
+        " count(*) FILTER (WHERE NOT ripe) AS pending"
         " FROM (SELECT {at} AS at, {at} < {upper} AS ripe, CASE WHEN {counts} THEN {bits} END AS f"
         " FROM {table} WHERE {within} OFFSET 0) AS r GROUP BY h ORDER BY h"
     ).format(
         at=rows.event_time,
         upper=rows.moment(upper),
         counts=counts,
-        bits=_bits(rows),
+        bits=_bits(rows) if prints else sql.SQL("0::bigint"),
         table=rows.with_parent,
         within=rows.within(tenant, part.start, part.end),
     )
 
 
 def keys(
-    sessions: Sessions, rows: RowSql, unit: Unit, *, hour: datetime, upper: datetime
+    sessions: Sessions, rows: RowSql, unit: Unit, *, hours: Sequence[datetime], upper: datetime
 ) -> Iterator[KeyPrint]:
-    """Keys and fingerprints of one hour in the order of the key's bytes, streamed."""
+    """Keys and fingerprints of some hours in the order of the key's bytes, streamed."""
     query = sql.SQL(
         "SELECT key, (f >> 32) & 4294967295, f & 4294967295 FROM"
         " (SELECT {key}::text AS key, {bits} AS f FROM {table}"
-        " WHERE {within} AND {at} < {upper} AND {settled} OFFSET 0) AS r"
+        " WHERE {within} AND ({hours}) AND {at} < {upper} AND {settled} OFFSET 0) AS r"
         ' ORDER BY key COLLATE "C"'
     ).format(
         key=rows.key,
         bits=_bits(rows),
         table=rows.with_parent,
-        within=rows.within(unit.tenant, hour, hour + timedelta(hours=1)),
+        within=rows.within(unit.tenant, min(hours), max(hours) + timedelta(hours=1)),
+        hours=_hours(rows, hours),
         at=rows.event_time,
         upper=rows.moment(upper),
         settled=rows.settled_beside_parent,
@@ -127,6 +144,25 @@ def keys(
             cursor.execute(query)
             for key, high, low in cursor:
                 yield KeyPrint(key, high, low)
+
+
+def _hours(rows: RowSql, hours: Sequence[datetime]) -> sql.Composable:
+    """True for a row of one of the hours."""
+    return sql.SQL(" OR ").join(
+        sql.SQL("{at} >= {start} AND {at} < {end}").format(
+            at=rows.event_time, start=rows.moment(start), end=rows.moment(end)
+        )
+        for start, end in ranges(hours)
+    )
+
+
+def ranges(hours: Collection[datetime]) -> list[tuple[datetime, datetime]]:
+    """Half-open ranges that cover just these hours."""
+    found: list[tuple[datetime, datetime]] = []
+    for hour in sorted(hours):
+        start = found.pop()[0] if found and found[-1][1] == hour else hour
+        found.append((start, hour + timedelta(hours=1)))
+    return found
 
 
 def _bits(rows: RowSql) -> sql.Composable:
@@ -148,6 +184,31 @@ def rows_by_key(
     )
     found = sessions.run(partial(_fetch, query=query))
     return [(key, dict(zip(names, values, strict=True))) for key, *values in found]
+
+
+def present(sessions: Sessions, rows: RowSql, wanted: Sequence[str]) -> tuple[int, frozenset[str]]:
+    """Which of the keys the table has now, whoever's rows they are, settled or not.
+
+    :returns: the server's time before it looked, in microseconds since 1970, and the keys.
+    """
+    query = sql.SQL(
+        "SELECT k.key FROM unnest({keys}::text[]) AS k(key)"
+        " WHERE EXISTS (SELECT FROM {table} WHERE {key} = k.key::{type})"
+    ).format(
+        keys=sql.Literal(rows.possible_keys(wanted)),
+        table=rows.table,
+        key=rows.key,
+        type=sql.SQL(rows.key_type),
+    )
+
+    def look(connection: PgConnection) -> tuple[int, frozenset[str]]:
+        with connection.cursor() as cursor:
+            cursor.execute(NOW)
+            found = cursor.fetchone()
+            cursor.execute(query)
+            return found[0] if found else 0, frozenset(key for (key,) in cursor)
+
+    return sessions.run(look)
 
 
 def _fetch(connection: PgConnection, query: sql.Composable) -> list[tuple]:  # type: ignore[type-arg]

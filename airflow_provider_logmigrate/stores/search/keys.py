@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ PAGE = 5000
 """Documents per page; engines allow 10,000."""
 
 MAX_STRAYS = 50_000
-"""Documents of one hour whose id isn't their key, before the index is taken for somebody else's."""
+"""Documents of a listing whose id isn't their key, before the index counts as somebody else's."""
 
 NO_FINGERPRINT = -1
 """Stands for a missing half; no row has it, so the document always differs."""
@@ -33,11 +33,11 @@ def list_keys(
     index: str,
     stream: Stream,
     *,
-    hour: datetime,
+    hours: Sequence[datetime],
     share: Share | None = None,
     page: int = PAGE,
 ) -> Generator[KeyPrint, None, None]:
-    """Ids and fingerprints of the documents of one hour, ordered by the id's bytes.
+    """Ids and fingerprints of the documents of some hours, ordered by the id's bytes.
 
     Engines sort by the key field, not by ``_id``. A document whose ``_id`` isn't its key (a copy
     under another id, a foreign document) is listed under its ``_id``: at its place, or
@@ -53,13 +53,15 @@ def list_keys(
             for shard in range(shard_count(client, index))
         ]
         for pit in views:
-            odd = _of_hour(stream, hour, share, keyed=False)
+            odd = _of_hours(stream, hours, share, keyed=False)
             for hit in _pages(client, index, pit, odd, [], page):
                 _hold(strays, hit, index)
         by_key = [{stream.key: {"order": "asc"}}]
         keyed = heapq.merge(
             *(
-                _pages(client, index, pit, _of_hour(stream, hour, share, keyed=True), by_key, page)
+                _pages(
+                    client, index, pit, _of_hours(stream, hours, share, keyed=True), by_key, page
+                )
                 for pit in views
             ),
             key=lambda hit: str(hit["sort"][0]).encode(),
@@ -93,15 +95,24 @@ def _print(hit: Mapping[str, Any]) -> KeyPrint:
     return KeyPrint(hit["_id"], *(int(fields.get(f, [NO_FINGERPRINT])[0]) for f in (_HIGH, _LOW)))
 
 
-def _of_hour(stream: Stream, hour: datetime, share: Share | None, *, keyed: bool) -> dict[str, Any]:
-    within = {
-        "gte": hour.isoformat(),
-        "lt": (hour + timedelta(hours=1)).isoformat(),
-        "format": "strict_date_optional_time",
-    }
+def _of_hours(
+    stream: Stream, hours: Sequence[datetime], share: Share | None, *, keyed: bool
+) -> dict[str, Any]:
+    within = [
+        {
+            "range": {
+                stream.event_time: {
+                    "gte": hour.isoformat(),
+                    "lt": (hour + timedelta(hours=1)).isoformat(),
+                    "format": "strict_date_optional_time",
+                }
+            }
+        }
+        for hour in hours
+    ]
     exists = {"exists": {"field": stream.key}}
     clause = {"filter" if keyed else "must_not": [exists]}
-    must = [{"range": {stream.event_time: within}}, *([share.filter] if share else [])]
+    must = [{"bool": {"should": within}}, *([share.filter] if share else [])]
     return {"bool": {"must": must, **clause}}
 
 

@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 
 from airflow_provider_logmigrate.core.errors import TargetUnavailable
+from airflow_provider_logmigrate.core.layout import Share
 from airflow_provider_logmigrate.stores.search.client import SearchClient, concrete, path
+from airflow_provider_logmigrate.stores.search.search import search
 
 PAGE = 5_000
 """Documents asked for at once; engines return 10,000 at most."""
@@ -69,6 +71,22 @@ def stored(
             )
         for hit in answer.hits.hits:
             found[hit.id] = bytes(hit.source)
+    return found
+
+
+def present(
+    client: SearchClient, index: str, keys: Sequence[str], *, share: Share | None = None
+) -> set[str]:
+    """Those of the keys that the index has a document of; it must have been refreshed.
+
+    :param share: only this tenant's documents.
+    """
+    found: set[str] = set()
+    for page in _pages(keys):
+        body = _query(page) | {"_source": False}
+        if share is not None:
+            body["query"] = {"bool": {"filter": [body["query"], share.filter]}}
+        found.update(hit["_id"] for hit in search(client, body, index=index)["hits"]["hits"])
     return found
 
 

@@ -17,7 +17,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def summarise(
-    client: SearchClient, index: str, stream: Stream, *, share: Share | None = None
+    client: SearchClient,
+    index: str,
+    stream: Stream,
+    *,
+    share: Share | None = None,
+    prints: bool = True,
 ) -> Summary:
     """Count and fingerprint sums per hour of event time.
 
@@ -26,29 +31,9 @@ def summarise(
 
     :param share: only this tenant's documents, under whatever routing they are: one that was
         written under another's is found.
+    :param prints: False: numbers of documents only.
     """
-    time = {"field": stream.event_time}
-    data = search(
-        client,
-        {
-            "size": 0,
-            "track_total_hits": True,
-            "query": share.filter if share else {"match_all": {}},
-            "aggs": {
-                "hours": {
-                    "date_histogram": {**time, "fixed_interval": "1h", "min_doc_count": 1},
-                    "aggs": {
-                        "high": {"sum": {"field": f"{FINGERPRINT}.high"}},
-                        "low": {"sum": {"field": f"{FINGERPRINT}.low"}},
-                        "highs": {"value_count": {"field": f"{FINGERPRINT}.high"}},
-                        "lows": {"value_count": {"field": f"{FINGERPRINT}.low"}},
-                    },
-                },
-                "newest": {"max": time},
-            },
-        },
-        index=index,
-    )
+    data = search(client, summary_body(stream, share=share, prints=prints), index=index)
     buckets = {
         _moment(bucket["key"]): _bucket(bucket)
         for bucket in data["aggregations"]["hours"]["buckets"]
@@ -61,6 +46,27 @@ def summarise(
     )
 
 
+def summary_body(
+    stream: Stream, *, share: Share | None = None, prints: bool = True
+) -> dict[str, Any]:
+    """The search a certificate can be checked with by hand."""
+    time = {"field": stream.event_time}
+    hours: dict[str, Any] = {"date_histogram": {**time, "fixed_interval": "1h", "min_doc_count": 1}}
+    if prints:
+        hours["aggs"] = {
+            "high": {"sum": {"field": f"{FINGERPRINT}.high"}},
+            "low": {"sum": {"field": f"{FINGERPRINT}.low"}},
+            "highs": {"value_count": {"field": f"{FINGERPRINT}.high"}},
+            "lows": {"value_count": {"field": f"{FINGERPRINT}.low"}},
+        }
+    return {
+        "size": 0,
+        "track_total_hits": True,
+        "query": share.filter if share else {"match_all": {}},
+        "aggs": {"hours": hours, "newest": {"max": time}},
+    }
+
+
 def newest_event(client: SearchClient, index: str, stream: Stream) -> datetime | None:
     """The youngest document's event time, to the millisecond; ``None`` for an empty index."""
     body = {"size": 0, "aggs": {"newest": {"max": {"field": stream.event_time}}}}
@@ -70,6 +76,8 @@ def newest_event(client: SearchClient, index: str, stream: Stream) -> datetime |
 
 def _bucket(bucket: Mapping[str, Any]) -> Bucket:
     count = int(bucket["doc_count"])
+    if "high" not in bucket:
+        return Bucket(count, 0, 0)
     if not bucket["highs"]["value"] == bucket["lows"]["value"] == count:
         return Bucket(count, -1, -1)
     return Bucket(count, int(bucket["high"]["value"]), int(bucket["low"]["value"]))

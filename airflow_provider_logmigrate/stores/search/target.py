@@ -16,7 +16,7 @@ from airflow_provider_logmigrate.core.fingerprint import Summary
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.ports import Framing, KeyPrint, WriteResult
 from airflow_provider_logmigrate.core.stream import Stream, StreamShape
-from airflow_provider_logmigrate.stores.search import bulk, index, keys, stored, summary
+from airflow_provider_logmigrate.stores.search import bulk, index, keys, remove, stored, summary
 from airflow_provider_logmigrate.stores.search.client import SearchClient, concrete, path
 from airflow_provider_logmigrate.stores.search.search import search
 
@@ -94,30 +94,25 @@ class SearchTarget:
                     next_step="find out who deletes indices, then clear the unit's checkpoint",
                 )
 
-    def summarise(self, plan: UnitPlan) -> Summary:
+    def summarise(self, plan: UnitPlan, *, prints: bool = True) -> Summary:
         """See :func:`summary.summarise`; refreshes first, so every acknowledged write counts."""
         index.refresh(self.client, plan.index)
-        stream = self._stream(plan)
-        return summary.summarise(self.client, plan.index, stream, share=plan.share)
+        return summary.summarise(
+            self.client, plan.index, self._stream(plan), share=plan.share, prints=prints
+        )
 
-    def holds_any(self, plan: UnitPlan) -> bool:
-        """True if the index has a document of the unit; refreshes first."""
-        index.refresh(self.client, plan.index)
-        body: dict[str, Any] = {"size": 0, "terminate_after": 1, "track_total_hits": True}
-        if plan.share is not None:
-            body["query"] = plan.share.filter
-        return bool(search(self.client, body, index=plan.index)["hits"]["total"]["value"])
+    def by_hand(self, plan: UnitPlan, *, prints: bool = True) -> dict[str, Any]:
+        """How anybody gets the unit's sums: the request, to be sent after a refresh."""
+        return _search_of(
+            plan, summary.summary_body(self._stream(plan), share=plan.share, prints=prints)
+        )
 
-    def keys(self, plan: UnitPlan, *, hour: datetime) -> Iterator[KeyPrint]:
-        """See :func:`keys.list_keys`."""
-        stream = self._stream(plan)
-        return keys.list_keys(self.client, plan.index, stream, hour=hour, share=plan.share)
+    def sample_by_hand(self, plan: UnitPlan, *, size: int, seed: int) -> dict[str, Any]:
+        """The request that draws the same sample, as long as nothing was written since."""
+        return _search_of(plan, self._sample_body(plan, size=size, seed=seed))
 
-    def sample(self, plan: UnitPlan, *, size: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
-        """Random documents, the same ones for the same seed as long as nothing is written."""
-        if size <= 0:
-            return []
-        body = {
+    def _sample_body(self, plan: UnitPlan, *, size: int, seed: int) -> dict[str, Any]:
+        return {
             "size": min(size, MAX_SAMPLE),
             "_source": False,
             "track_total_hits": False,
@@ -129,13 +124,47 @@ class SearchTarget:
                 }
             },
         }
+
+    def holds_any(self, plan: UnitPlan) -> bool:
+        """True if the index has a document of the unit; refreshes first."""
+        index.refresh(self.client, plan.index)
+        body: dict[str, Any] = {"size": 0, "terminate_after": 1, "track_total_hits": True}
+        if plan.share is not None:
+            body["query"] = plan.share.filter
+        return bool(search(self.client, body, index=plan.index)["hits"]["total"]["value"])
+
+    def keys(self, plan: UnitPlan, *, hours: Sequence[datetime]) -> Iterator[KeyPrint]:
+        """See :func:`keys.list_keys`."""
+        stream = self._stream(plan)
+        return keys.list_keys(self.client, plan.index, stream, hours=hours, share=plan.share)
+
+    def sample(self, plan: UnitPlan, *, size: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
+        """Random documents, the same ones for the same seed as long as nothing is written."""
+        if size <= 0:
+            return []
+        body = self._sample_body(plan, size=size, seed=seed)
         hits = search(self.client, body, index=plan.index)["hits"]["hits"]
         # A document that was written under another tenant's routing is found there only.
         return list(self._get(plan, [(hit["_id"], hit.get("_routing")) for hit in hits]))
 
+    def remove(self, plan: UnitPlan, ids: Sequence[str], *, version: int) -> int:
+        """See :func:`remove.remove`.
+
+        :raises IndexConflict: the index isn't the unit's.
+        """
+        index.require_ours(self.client, plan, facts=self._facts)
+        return remove.remove(
+            self.client, plan.index, ids, version=version, routing=plan.routing, share=plan.share
+        )
+
     def stored(self, plan: UnitPlan, keys: Sequence[str]) -> Mapping[str, bytes]:
         """See :func:`stored.stored`."""
         return stored.stored(self.client, plan.index, keys, routing=plan.routing)
+
+    def present(self, plan: UnitPlan, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that the unit has a document of; refreshes first."""
+        index.refresh(self.client, plan.index)
+        return stored.present(self.client, plan.index, keys, share=plan.share)
 
     def get(self, plan: UnitPlan, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Source documents by id, in that order; those that aren't there are left out."""
@@ -165,3 +194,7 @@ class SearchTarget:
         if shape is None:
             raise PlanUnusable("the plan has a stream that isn't configured", where=plan.key)
         return shape.stream
+
+
+def _search_of(plan: UnitPlan, body: Mapping[str, Any]) -> dict[str, Any]:
+    return {"method": "POST", "path": path(concrete(plan.index), "_search"), "body": body}

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_logmigrate.core.errors import Fenced
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.ports import Rejected
-from airflow_provider_logmigrate.ledger.dead_letters import LetterState
+from airflow_provider_logmigrate.ledger.dead_letters import Choice, LetterState
 from airflow_provider_logmigrate.ledger.ledger import Ledger
 
 BYTES = b'{"a":"\xff\xfe\x00 not UTF-8","b":"\\u0000"}\n'
@@ -42,7 +42,7 @@ def test_adding_again_is_idempotent_and_keeps_the_newest(claimed: Ledger, unit: 
         "dify", unit, [refused("b", reason="first"), refused("b", reason="second")], attempt=1
     )
 
-    letters = claimed.dead_letters.list("dify", unit=unit.key)
+    letters = claimed.dead_letters.list("dify", Choice(units=[unit.key]))
     assert [(letter.key, letter.reason) for letter in letters] == [("a", "no"), ("b", "second")]
     assert claimed.dead_letters.counts("dify") == {unit.key: 2}
 
@@ -50,7 +50,7 @@ def test_adding_again_is_idempotent_and_keeps_the_newest(claimed: Ledger, unit: 
 def test_many_at_once(claimed: Ledger, unit: UnitPlan) -> None:
     claimed.dead_letters.add("dify", unit, [refused(f"k{n}") for n in range(3000)], attempt=1)
 
-    assert len(claimed.dead_letters.open_keys("dify", unit.key)) == 3000
+    assert len(claimed.dead_letters.unresolved("dify", unit.key).rejected) == 3000
     assert len(claimed.dead_letters.list("dify", limit=10)) == 10
 
 
@@ -62,7 +62,7 @@ def test_an_old_attempt_adds_nothing(claimed: Ledger, unit: UnitPlan) -> None:
     with pytest.raises(Fenced, match="doesn't know the unit"):
         claimed.dead_letters.add("elsewhere", unit, [refused("k")], attempt=2)
 
-    assert claimed.dead_letters.open_keys("dify", unit.key) == set()
+    assert claimed.dead_letters.unresolved("dify", unit.key).rejected == set()
     assert [entry.action for entry in claimed.history.list()] == ["unit.claimed"] * 2
 
 
@@ -73,12 +73,12 @@ def test_a_key_that_got_through_is_redriven_and_may_be_refused_again(
 
     assert claimed.dead_letters.resolve("dify", unit.key, ["a", "never refused"], attempt=1) == 1
     assert claimed.dead_letters.resolve("dify", unit.key, ["a"]) == 0
-    assert claimed.dead_letters.open_keys("dify", unit.key) == {"b"}
+    assert claimed.dead_letters.unresolved("dify", unit.key).rejected == {"b"}
     (done,) = claimed.dead_letters.list("dify", state=LetterState.REDRIVEN)
     assert done.key == "a"
 
     claimed.dead_letters.add("dify", unit, [refused("a")], attempt=1)
-    assert claimed.dead_letters.open_keys("dify", unit.key) == {"a", "b"}
+    assert claimed.dead_letters.unresolved("dify", unit.key).rejected == {"a", "b"}
 
 
 def test_an_old_attempt_resolves_nothing(claimed: Ledger, unit: UnitPlan) -> None:
@@ -88,7 +88,7 @@ def test_an_old_attempt_resolves_nothing(claimed: Ledger, unit: UnitPlan) -> Non
     with pytest.raises(Fenced):
         claimed.dead_letters.resolve("dify", unit.key, ["a"], attempt=1)
 
-    assert claimed.dead_letters.open_keys("dify", unit.key) == {"a"}
+    assert claimed.dead_letters.unresolved("dify", unit.key).rejected == {"a"}
 
 
 def test_units_do_not_share_letters(claimed: Ledger, unit: UnitPlan) -> None:

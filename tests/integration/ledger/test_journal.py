@@ -73,7 +73,7 @@ def test_what_is_written_survives_the_attempt(ledger: Ledger, unit: UnitPlan, si
     )
     assert [Checkpoint.from_json(record) for record in sinks.checkpoints][-1] == state.checkpoint
     assert [record["phase"] for record in sinks.checkpoints] == ["copying", "copied"]
-    assert ledger.dead_letters.open_keys("dify", unit.key) == {"r"}
+    assert ledger.dead_letters.unresolved("dify", unit.key).rejected == {"r"}
     assert ledger.findings.counts("dify") == {unit.key: {"odd": 1}}
     assert ledger.history.list()[0].action == "unit.copied"
 

@@ -144,6 +144,7 @@ def test_tables_and_migrations_are_equal(ledger: Ledger, database: str) -> None:
             ("sweep_part", "phase"),
             ("deletion_batch", "state"),
             ("deletion_object", "state"),
+            ("retention", "state"),
         ]
     }
 

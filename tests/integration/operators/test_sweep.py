@@ -14,6 +14,7 @@ from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import Interrupted, NothingCopied, PlanUnusable
 from airflow_provider_logmigrate.core.naming import dag_id, encode_tenant
 from airflow_provider_logmigrate.core.ports import WriteResult
+from airflow_provider_logmigrate.ledger.dead_letters import Choice
 from airflow_provider_logmigrate.operators.sweep import SweepUnfinished
 from airflow_provider_logmigrate.operators.sweeping import run_sweep
 from airflow_provider_logmigrate.stores.search.bulk import BulkWriter
@@ -186,10 +187,14 @@ def test_a_rejected_document_is_its_own_units_dead_letter(stage: Stage) -> None:
     stage.execute("INSERT INTO events VALUES (repeat('k', 600), 'sweep', '2025-02-10', 'done', '')")
     sweep_run(stage).all()
     with stage.ledger() as ledger:
-        (letter,) = ledger.dead_letters.list(stage.migration, unit=unit("sweep", "2025-02"))
+        (letter,) = ledger.dead_letters.list(
+            stage.migration, Choice(units=[unit("sweep", "2025-02")])
+        )
         assert letter.key == "k" * 600
         assert letter.index == stage.index(unit("sweep", "2025-02"))
-        assert ledger.dead_letters.list(stage.migration, unit=unit("acme", "2025-02")) == []
+        assert (
+            ledger.dead_letters.list(stage.migration, Choice(units=[unit("acme", "2025-02")])) == []
+        )
 
 
 def test_units_that_were_copied_before_are_left_out(stage: Stage) -> None:

@@ -6,6 +6,7 @@ import argparse
 import importlib
 
 import pytest
+from airflow.cli.cli_config import ActionCommand, GroupCommand
 
 from airflow_provider_logmigrate.cli.definition import get_cli
 
@@ -23,12 +24,27 @@ def parser() -> argparse.ArgumentParser:
 
 
 def test_every_command_leads_to_a_function() -> None:
-    commands = importlib.import_module("airflow_provider_logmigrate.cli.commands")
     (group,) = get_cli()
-    names = [command.name for command in group.subcommands]  # type: ignore[union-attr]
-    assert names == ["check", "plan", "status", "rollback", "restore", "import-env", "discover"]
-    for name in names:
-        assert callable(getattr(commands, name.replace("-", "_")))
+    assert isinstance(group, GroupCommand)
+    names = [command.name for command in group.subcommands]
+    assert names == [
+        *("check", "plan", "status", "rollback", "restore", "certificate", "verify"),
+        *("import-env", "discover", "dead-letters"),
+    ]
+    nested = [each for each in group.subcommands if isinstance(each, GroupCommand)]
+    assert [each.name for each in nested[0].subcommands] == ["list", "show", "waive", "redrive"]
+    actions = [each for each in group.subcommands if isinstance(each, ActionCommand)]
+    actions += [each for each in nested[0].subcommands if isinstance(each, ActionCommand)]
+    assert len(actions) == len(names) - 1 + 4
+    for action in actions:
+        # A command is loaded when it is called; its closure knows the path.
+        (path,) = [
+            cell.cell_contents
+            for cell in getattr(action.func, "__closure__", ()) or ()
+            if isinstance(cell.cell_contents, str)
+        ]
+        module, _, function = path.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), function))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +65,17 @@ def test_every_command_leads_to_a_function() -> None:
         (["status", "-o", "xml"], None),
         (["import-env", "--connections-file", "f"], {"env_file": None, "connections_file": "f"}),
         (["discover", "m"], {"migration": "m"}),
+        (["verify", "--certificate", "c"], {"certificate": "c", "output": "table"}),
+        (["verify"], None),
+        (["certificate", "c"], {"certificate": "c"}),
+        (
+            ["dead-letters", "list", "--migration", "m", "--reason", "x"],
+            {"migration": "m", "tenant": None, "reason": "x", "state": "open", "limit": 100},
+        ),
+        (["dead-letters", "list"], None),
+        (["dead-letters", "waive", "1", "2", "--why", "w"], {"id": [1, 2], "why": "w"}),
+        (["dead-letters", "waive", "1"], None),
+        (["dead-letters", "redrive", "--migration", "m"], None),
     ],
 )
 def test_arguments(words: list[str], wanted: dict[str, object] | None) -> None:

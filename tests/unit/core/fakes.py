@@ -10,7 +10,7 @@ import itertools
 import json
 import threading
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -98,6 +98,7 @@ class FakeSource:
                     row
                     for row in self.settled(part.start, part.end)
                     if (row.at.isoformat(), row.key) > position
+                    and (request.keys is None or row.key in request.keys)
                 ]
                 page = behind[: self.chunk_rows]
                 if not page:
@@ -115,15 +116,26 @@ class FakeSource:
                 sequence += 1
         self.hook("read ends")
 
-    def summarise(self, plan: UnitPlan, *, upper: datetime) -> Summary:
+    def summarise(
+        self,
+        plan: UnitPlan,
+        *,
+        upper: datetime,
+        prints: bool = True,
+        hours: Collection[datetime] | None = None,
+    ) -> Summary:
         self.hook("source summary")
         period = plan.unit.period
         found = self.settled(period.start, min(period.end, upper))
-        prints = ((row.at, row.fingerprint()) for row in found)
-        return Summary(_buckets(prints), max_event_time=max((r.at for r in found), default=None))
+        if hours is not None:
+            found = [row for row in found if any(h <= row.at < h + HOUR for h in hours)]
+        halves = ((row.at, row.fingerprint() if prints else (0, 0)) for row in found)
+        return Summary(_buckets(halves), max_event_time=max((r.at for r in found), default=None))
 
-    def keys(self, plan: UnitPlan, *, hour: datetime, upper: datetime) -> Iterator[KeyPrint]:
-        found = self.settled(hour, min(hour + HOUR, upper))
+    def keys(
+        self, plan: UnitPlan, *, hours: Sequence[datetime], upper: datetime
+    ) -> Iterator[KeyPrint]:
+        found = [row for hour in hours for row in self.settled(hour, min(hour + HOUR, upper))]
         for row in sorted(found, key=lambda row: row.key.encode()):
             yield KeyPrint(row.key, *row.fingerprint())
 
@@ -134,6 +146,11 @@ class FakeSource:
             row = self.rows_by_key.get(key)
             if row is not None:
                 yield key, row.content()
+
+    def present(self, plan: UnitPlan, keys: Sequence[str]) -> tuple[int, frozenset[str]]:
+        self.hook("present")
+        version = next(self.versions)
+        return version, frozenset(key for key in keys if key in self.rows_by_key)
 
 
 def chunk_of(
@@ -205,22 +222,26 @@ class FakeTarget:
         self.hook("finish")
         self.loading = False
 
-    def summarise(self, plan: UnitPlan) -> Summary:
+    def summarise(self, plan: UnitPlan, *, prints: bool = True) -> Summary:
         self.hook("target summary")
+        contents = [stored.content for stored in self.documents.values()]
         return Summary(
             _buckets(
                 (
-                    datetime.fromisoformat(stored.content["at"]),
-                    (stored.content["logmigrate"]["high"], stored.content["logmigrate"]["low"]),
+                    datetime.fromisoformat(content["at"]),
+                    (content["logmigrate"]["high"], content["logmigrate"]["low"])
+                    if prints
+                    else (0, 0),
                 )
-                for stored in self.documents.values()
+                for content in contents
             )
         )
 
-    def keys(self, plan: UnitPlan, *, hour: datetime) -> Iterator[KeyPrint]:
+    def keys(self, plan: UnitPlan, *, hours: Sequence[datetime]) -> Iterator[KeyPrint]:
         for key in sorted(self.documents, key=str.encode):
             content = self.documents[key].content
-            if hour <= datetime.fromisoformat(content["at"]) < hour + HOUR:
+            at = datetime.fromisoformat(content["at"])
+            if any(hour <= at < hour + HOUR for hour in hours):
                 mark = content["logmigrate"]
                 yield KeyPrint(key, mark["high"], mark["low"])
 
@@ -231,6 +252,14 @@ class FakeTarget:
         self.hook("stored")
         found = {key: self.documents[key].content for key in keys if key in self.documents}
         return {key: json.dumps(content).encode() for key, content in found.items()}
+
+    def remove(self, plan: UnitPlan, ids: Sequence[str], *, version: int) -> int:
+        self.hook("remove")
+        with self._lock:
+            old = [k for k in ids if k in self.documents and self.documents[k].version <= version]
+            for key in old:
+                del self.documents[key]
+        return len(old)
 
     def contents(self) -> dict[str, dict[str, Any]]:
         """Documents by id, without versions."""

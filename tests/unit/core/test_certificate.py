@@ -81,6 +81,8 @@ def test_what_may_be_cut_over(
 ) -> None:
     certificate = replace(PLAIN, verdict=verdict, rejected=rejected)
     assert certificate.allows_cutover(accept_rejected=accepted) is allowed
+    assert not replace(certificate, mode="count").allows_cutover(accept_rejected=accepted)
+    assert replace(certificate, waived=9).allows_cutover(accept_rejected=accepted) is allowed
 
 
 @pytest.mark.parametrize("damage", [{"verdict": "fine"}, {"unknown": 1}, {"tally": {}}])

@@ -184,7 +184,7 @@ def test_no_sample_from_an_index_with_documents_is_no_empty_result() -> None:
 def test_documents_without_event_time_are_extra() -> None:
     source, target = stores(rows(3))
     summarise = target.summarise
-    target.summarise = lambda unit: replace(summarise(unit), outside=2)  # type: ignore[assignment, method-assign]
+    target.summarise = lambda unit, **_: replace(summarise(unit), outside=2)  # type: ignore[method-assign]
     result = proof(source, target)
     assert result.verdict is Verdict.DIFFERENT
     assert "2 documents have no event time" in result.tally.listed[0].detail
@@ -194,8 +194,8 @@ def test_a_bucket_too_big_for_exact_sums_is_listed_whatever_its_sums() -> None:
     source, target = stores(rows(3))
     target.documents["k00001"] = Stored(1, replace(rows(3)[1], text="old").document())
     lie = Summary({MONTH.start + n * HOUR: Bucket(EXACT_BUCKET_ROWS + 1, 1, 1) for n in range(3)})
-    source.summarise = lambda unit, *, upper: lie  # type: ignore[assignment, method-assign]
-    target.summarise = lambda unit: lie  # type: ignore[assignment, method-assign]
+    source.summarise = lambda unit, **_: lie  # type: ignore[method-assign]
+    target.summarise = lambda unit, **_: lie  # type: ignore[method-assign]
     assert found(proof(source, target)) == {("stale", "k00001")}
 
 
@@ -285,8 +285,8 @@ def test_a_document_that_stands_twice_is_a_duplicate() -> None:
     source, target = stores(rows(2))
     twice = target.keys
 
-    def keys(unit: UnitPlan, *, hour: datetime) -> Any:
-        for item in twice(unit, hour=hour):
+    def keys(unit: UnitPlan, *, hours: Sequence[datetime]) -> Any:
+        for item in twice(unit, hours=hours):
             yield item
             yield item
 
@@ -294,7 +294,7 @@ def test_a_document_that_stands_twice_is_a_duplicate() -> None:
     two = Summary(
         {h: b + b for h, b in target.summarise(plan()).buckets.items()},
     )
-    target.summarise = lambda unit: two  # type: ignore[assignment, method-assign]
+    target.summarise = lambda unit, **_: two  # type: ignore[method-assign]
     result = proof(source, target)
     assert found(result) == {("duplicate", "k00000"), ("duplicate", "k00001")}
 

@@ -1,0 +1,72 @@
+"""The DAG that sends dead letters of a migration again. Nothing schedules it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_logmigrate.core.naming import migration_dag_id
+from airflow_provider_logmigrate.dag_factory.defaults import TAG, task_defaults
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from airflow_provider_logmigrate.config.entities import Migration
+
+REDRIVE_ROLE = "redrive"
+_LISTED_TENANTS = 500
+"""More tenants than this aren't offered as a list."""
+
+_DOC = """Sends documents again that the target has refused.
+
+Correct the mapping of the index, a limit of it, or the rows, then give a tenant. Each row is read
+anew, and each unit proven after. The tenant's DAG swaps what was withheld because of them.
+"""
+
+
+def redrive_dag_id(migration: str) -> str:
+    """``logmigrate_<migration>.redrive``."""
+    return migration_dag_id(migration, REDRIVE_ROLE)
+
+
+def redrive_dag(migration: Migration) -> DAG:
+    """The redrive of one tenant of a migration."""
+    from airflow.sdk import DAG, Param
+    from airflow.sdk.definitions.param import ParamsDict
+
+    from airflow_provider_logmigrate.operators.redrive import RedriveOperator
+
+    with DAG(
+        dag_id=redrive_dag_id(migration.name),
+        dag_display_name=f"{migration.name}: {REDRIVE_ROLE}",
+        description=_DOC.partition(".")[0],
+        doc_md=_DOC,
+        schedule=None,
+        catchup=False,
+        max_active_runs=1,
+        tags=[TAG, migration.name],
+        default_args=task_defaults(migration),
+    ) as dag:
+        RedriveOperator(task_id="redrive", migration=migration.name, tenant="{{ params.tenant }}")
+    listed = migration.tenants[: _LISTED_TENANTS + 1]
+    choice = {"enum": list(listed)} if 0 < len(listed) <= _LISTED_TENANTS else {"minLength": 1}
+    known = [*migration.aliases, *(stream.name for stream in migration.streams)]
+    dag.params = ParamsDict(
+        {
+            # Without a default: a run that names no tenant is refused.
+            "tenant": Param(type="string", title="Tenant", description_md="Whose rows.", **choice),
+            "streams": Param(
+                [],
+                type="array",
+                items={"type": "string", "enum": list(dict.fromkeys(known))},
+                title="Streams",
+                description_md="Names of streams; empty for all of the migration.",
+            ),
+            "reason": Param(
+                None,
+                type=["null", "string"],
+                title="Reason",
+                description_md="Only those whose error's name or reason has this text.",
+            ),
+        }
+    )
+    return dag
