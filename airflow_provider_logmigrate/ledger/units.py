@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -160,6 +161,26 @@ class Units:
                 documents=checkpoint.counters.documents,
                 rejected=checkpoint.counters.rejected,
             )
+
+    def removing(self, migration: str, unit: str, keys: Sequence[str], *, attempt: int) -> None:
+        """Keep, for good, which documents are about to be removed from the unit's index.
+
+        :raises Fenced: ``attempt`` doesn't hold the unit any more.
+        """
+
+        def work(connection: Connection) -> None:
+            hold(connection, migration=migration, unit=unit, attempt=attempt)
+            history.append(
+                connection,
+                who=self._database.who,
+                action="documents.removing",
+                subject=f"{migration}/{unit}",
+                attempt=attempt,
+                count=len(keys),
+                keys=list(keys),
+            )
+
+        self._database.transact(work)
 
     def state(self, migration: str, unit: str) -> UnitState | None:
         """How one unit stands, ``None`` if no attempt ever claimed it."""

@@ -43,6 +43,7 @@ __all__ = [
     "read",
     "read_meta",
     "refresh",
+    "require_ours",
     "versions",
 ]
 
@@ -177,6 +178,14 @@ def refresh(client: SearchClient, index: str) -> None:
         raise TargetUnavailable(
             f"{failed} shards couldn't be refreshed", where=_place(client, index), failed=failed
         )
+
+
+def require_ours(client: SearchClient, plan: UnitPlan, *, facts: Mapping[str, Any]) -> None:
+    """:raises IndexConflict: the unit's index isn't the unit's, or not there at all."""
+    state = read(client, plan.index)
+    if state is None:
+        raise IndexConflict("the unit's index is gone", where=_place(client, plan.index))
+    check_ours(client, plan, state, facts=facts)
 
 
 def check_ours(
