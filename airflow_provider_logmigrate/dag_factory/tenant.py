@@ -1,7 +1,8 @@
 """The DAG of one tenant.
 
 ``dry_run -> [approval] -> backfill (mapped over lanes) -> validate -> [approval] -> swap ->
-report``.
+report``. The task ``validate`` also repairs what differs, as far as ``reconcile`` allows: a task of
+its own would cost each run seconds and each of a thousand DAGs a sixth of its parsing.
 """
 
 from __future__ import annotations

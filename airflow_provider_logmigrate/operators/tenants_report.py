@@ -22,7 +22,7 @@ class TenantsReportOperator(LogMigrateOperator):
     isn't good.
 
     :param batch: see :class:`TenantsStep`.
-    :param steps: task ids of the steps before, in order: backfill, validate and swap.
+    :param steps: task ids of the steps before, in order: the first copies, the last swaps.
     :returns: outcome by tenant.
     :raises RunUnsuccessful: a tenant's outcome is ``failed`` or ``interrupted``.
     """
@@ -40,7 +40,7 @@ class TenantsReportOperator(LogMigrateOperator):
         states = self._states(context)
         done = {step: pull(context, step, DONE) for step in self.steps}
         failed = {step: pull(context, step, FAILED) for step in self.steps}
-        backfill, _, swap = self.steps
+        copying, *_, swap = self.steps
         outcomes: dict[str, str] = {}
         bad: list[str] = []
         with self.open_ledger(context) as ledger:
@@ -54,7 +54,7 @@ class TenantsReportOperator(LogMigrateOperator):
                     report = end.of_plan(
                         one.plan,
                         dry_run=False,
-                        copied=done[backfill].get(one.tenant, {}),
+                        copied=done[copying].get(one.tenant, {}),
                         swap=done[swap].get(one.tenant, {}),
                         task_states=[
                             "success"

@@ -26,7 +26,7 @@ from airflow_provider_logmigrate.operators.backfill import copied_units, copy_un
 from airflow_provider_logmigrate.operators.base import StoppableOperator, run_key
 from airflow_provider_logmigrate.operators.batches import Planned, TenantWork
 from airflow_provider_logmigrate.operators.options import RunOptions
-from airflow_provider_logmigrate.operators.validate import prove_units
+from airflow_provider_logmigrate.operators.validate import prove_units, told_to
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -180,6 +180,7 @@ class TenantsValidateOperator(TenantsStep):
             plan_hash=one.plan_hash,
             sample=one.bench.migration.sample if sample is None else int(sample),
             mode=ProofMode(mode) if mode else None,
+            bounds=told_to(one.bench.migration.reconcile, context["params"]),
             log=self.log,
         )
 

@@ -11,14 +11,14 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.backfill import backfill_unit, upper_bound
-from airflow_provider_logmigrate.core.certificate import FindingKind, Verdict
-from airflow_provider_logmigrate.core.checkpoint import newest
+from airflow_provider_logmigrate.core.checkpoint import Phase, newest
 from airflow_provider_logmigrate.core.clock import SystemClock
 from airflow_provider_logmigrate.core.errors import Fenced, LogMigrateError
+from airflow_provider_logmigrate.core.reconcile import ONLY_PROVE, Bounds
 from airflow_provider_logmigrate.ledger.journal import LedgerJournal
 from airflow_provider_logmigrate.operators.base import run_key
-from airflow_provider_logmigrate.operators.certify import certify_unit
 from airflow_provider_logmigrate.operators.task_state import TaskState
+from airflow_provider_logmigrate.operators.unit_repair import UnitRepairer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,16 +28,14 @@ if TYPE_CHECKING:
 
     from airflow_provider_logmigrate.core.backfill import UnitOutcome
     from airflow_provider_logmigrate.core.certificate import Certificate, ProofMode
+    from airflow_provider_logmigrate.core.checkpoint import Checkpoint
     from airflow_provider_logmigrate.core.clock import Stop
     from airflow_provider_logmigrate.core.plan import UnitPlan
     from airflow_provider_logmigrate.hooks.assembly import Workbench
     from airflow_provider_logmigrate.ledger.ledger import Ledger
 
-LIVE_PASSES = 3
+LIVE = Bounds()
 """Repairs of a month that is still being written before a difference counts as one."""
-
-_MOVES = {FindingKind.MISSING.value, FindingKind.STALE.value, FindingKind.REJECTED.value}
-"""What a living source does to a finished copy; extra or altered documents are never its work."""
 
 
 class UnitCopier:
@@ -45,16 +43,17 @@ class UnitCopier:
 
     :param lane: number of the lane, names the attempt's task state.
     :param stop: ends a copy at its next checkpoint.
+    :ivar pace: of all its copies.
     """
 
     def __init__(
         self, context: Context, bench: Workbench, ledger: Ledger, *, lane: int, stop: Stop, log: Any
     ) -> None:
-        self._bench, self._ledger, self._stop, self._log = bench, ledger, stop, log
-        self._clock = SystemClock()
-        self._pace = bench.pace(clock=self._clock)
+        self.bench, self.ledger, self.stop, self.log = bench, ledger, stop, log
+        self.clock = SystemClock()
+        self.pace = bench.pace(clock=self.clock)
         self._state = TaskState(
-            context["task_state_store"], lane=lane, stop=stop, log=log, clock=self._clock
+            context["task_state_store"], lane=lane, stop=stop, log=log, clock=self.clock
         )
         # Read once: what this attempt itself writes there later, the ledger had before.
         self._left = self._state.checkpoint()
@@ -80,28 +79,17 @@ class UnitCopier:
             try:
                 self._state.flush()
             except LogMigrateError as refused:
-                self._log.warning("Task state isn't up to date, the ledger is: %s", refused)
+                self.log.warning("Task state isn't up to date, the ledger is: %s", refused)
 
     def copy(self, plan: UnitPlan) -> UnitOutcome:
         """Claim the unit and do what it needs, going on from the newest checkpoint.
 
         :raises Fenced: a newer attempt has the unit.
         """
-        bench, migration = self._bench, self._bench.migration
-        stored = self._ledger.units.claim(
-            migration.name, plan, attempt=self.attempt, holder=self._holder
-        )
-        records = [stored, self._left]
-        previous = newest(records, unit=plan.key, definition=plan.definition)
-        if previous is not None and not bench.index_exists(plan):
-            self._log.warning(
-                "%s: index %s is gone since the last checkpoint: copying from the start",
-                plan.key,
-                plan.index,
-            )
-            previous = None
+        bench, migration = self.bench, self.bench.migration
+        previous = self.claim(plan)
         if previous is not None:
-            self._log.info(
+            self.log.info(
                 "%s: %s, %s rows done by attempt %s, cursor %s",
                 plan.key,
                 previous.phase.value,
@@ -112,20 +100,53 @@ class UnitCopier:
         return backfill_unit(
             source=bench.source,
             target=bench.target,
-            journal=LedgerJournal(
-                ledger=self._ledger,
-                migration=migration.name,
-                attempt=self.attempt,
-                on_progress=self._state.show,
-                on_checkpoint=self._state.keep,
-            ),
+            journal=self.journal(),
             plan=plan,
             previous=previous,
             settle_lag=migration.settle_lag,
             limits=migration.limits.copy,
-            clock=self._clock,
-            stop=self._stop,
-            pace=self._pace,
+            clock=self.clock,
+            stop=self.stop,
+            pace=self.pace,
+        )
+
+    def claim(self, plan: UnitPlan) -> Checkpoint | None:
+        """Take the unit over; the newest checkpoint to go on from, if any.
+
+        :raises Fenced: a newer attempt has the unit.
+        """
+        stored = self.ledger.units.claim(
+            self.bench.migration.name, plan, attempt=self.attempt, holder=self._holder
+        )
+        records = [stored, self._left]
+        previous = newest(records, unit=plan.key, definition=plan.definition)
+        if previous is not None and not self.bench.index_exists(plan):
+            self.log.warning(
+                "%s: index %s is gone since the last checkpoint: copying from the start",
+                plan.key,
+                plan.index,
+            )
+            return None
+        return previous
+
+    def journal(self) -> LedgerJournal:
+        """What this attempt writes down while it copies."""
+        return LedgerJournal(
+            ledger=self.ledger,
+            migration=self.bench.migration.name,
+            attempt=self.attempt,
+            on_progress=self._state.show,
+            on_checkpoint=self._state.keep,
+        )
+
+    def is_copied(self, plan: UnitPlan) -> bool:
+        """True if the unit's first copy is finished, and its index is there."""
+        state = self.ledger.units.state(self.bench.migration.name, plan.key)
+        return (
+            state is not None
+            and state.phase is Phase.COPIED
+            and state.definition == plan.definition
+            and self.bench.index_exists(plan)
         )
 
     def certify(
@@ -134,40 +155,15 @@ class UnitCopier:
         """Prove one unit and store the certificate.
 
         In a period that is still open rows settle, change and arrive between copy and proof. That
-        is no fault, so what is merely missing or stale there is copied and the unit proven again,
-        three times at most. A closed period isn't expected to move: its difference is a finding.
+        is no fault, so what differs there is copied and the unit proven again, three times at most.
+        A closed period isn't expected to move: its difference is a finding.
         """
-
-        def prove() -> Certificate:
-            return certify_unit(
-                self._bench,
-                self._ledger,
-                plan,
-                plan_hash=plan_hash,
-                sample=sample,
-                mode=mode,
-                stop=self._stop,
-            )
-
-        certificate = prove()
-        for _ in range(LIVE_PASSES):
-            if not (self.is_live(plan) and _has_only_moved(certificate)):
-                break
-            self._log.info(
-                "%s: the period is still open and has moved on: %s; copying and proving again",
-                plan.key,
-                dict(certificate.tally.counts),
-            )
-            self.copy(plan)
-            certificate = prove()
-        return certificate
+        bounds = LIVE if self.is_live(plan) else ONLY_PROVE
+        work = UnitRepairer(self, plan, plan_hash=plan_hash, sample=sample, mode=mode)
+        return work.reconcile(bounds).certificate
 
     def is_live(self, plan: UnitPlan) -> bool:
         """True if the unit's period is still open."""
         period = plan.unit.period
-        lag = self._bench.migration.settle_lag
-        return upper_bound(period, now=self._clock.now(), settle_lag=lag) < period.end
-
-
-def _has_only_moved(certificate: Certificate) -> bool:
-    return certificate.verdict is Verdict.DIFFERENT and set(certificate.tally.counts) <= _MOVES
+        lag = self.bench.migration.settle_lag
+        return upper_bound(period, now=self.clock.now(), settle_lag=lag) < period.end

@@ -126,6 +126,16 @@ class Run:
         proven: dict[str, Any] = self._run(f"validate {lane}", operator)
         return proven
 
+    def reconcile(self, *, operator: Any = None, **given: Any) -> dict[str, Any]:
+        operator = operator or self.reconcile_operator(**given)
+        repaired: dict[str, Any] = self._run("reconcile", operator)
+        return repaired
+
+    def reconcile_operator(self, **given: Any) -> Any:
+        from airflow_provider_logmigrate.operators.reconcile import ReconcileOperator
+
+        return ReconcileOperator(task_id="reconcile", **self._names, **given)
+
     def swap(self) -> dict[str, Any]:
         from airflow_provider_logmigrate.operators.alias_swap import AliasSwapOperator
 

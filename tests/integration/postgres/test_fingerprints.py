@@ -24,7 +24,7 @@ def prints(dsn: str, table: str = "events") -> dict[str, tuple[int, int]]:
     """Fingerprint by key of all rows of tenant t at midnight of January 5."""
     rig = Rig(dsn, own_stream(table))
     plan = rig.plan("events", "t")
-    listed = list(rig.source.keys(plan, hour=utc(2025, 1, 5), upper=JANUARY.end))
+    listed = list(rig.source.keys(plan, hours=[utc(2025, 1, 5)], upper=JANUARY.end))
     documents = {d.key: d.print for d in rig.read(plan).documents}
     assert {p.key: (p.high, p.low) for p in listed} == documents
     return documents
@@ -286,13 +286,13 @@ def test_hours_listed_key_by_key_add_up(new_dify: SampleDatabase) -> None:
     summary = rig.source.summarise(plan, upper=JANUARY.end)
     documents = {d.key: d.print for d in rig.read(plan).documents}
     for hour in [*summary.buckets][::4]:
-        listed = list(rig.source.keys(plan, hour=hour, upper=JANUARY.end))
+        listed = list(rig.source.keys(plan, hours=[hour], upper=JANUARY.end))
         assert [p.key for p in listed] == sorted(p.key for p in listed)
         total = Bucket(len(listed), sum(p.high for p in listed), sum(p.low for p in listed))
         assert total == summary.buckets[hour]
         assert all(documents[p.key] == (p.high, p.low) for p in listed)
     later = max(summary.buckets) + timedelta(days=99)
-    assert not list(rig.source.keys(plan, hour=later, upper=later))
+    assert not list(rig.source.keys(plan, hours=[later], upper=later))
 
 
 def test_keys_come_in_byte_order(database: str) -> None:
@@ -304,7 +304,7 @@ def test_keys_come_in_byte_order(database: str) -> None:
     )
     rig = Rig(database, own_stream(), page_rows=2)
     plan = rig.plan("events", "t")
-    keys = [p.key for p in rig.source.keys(plan, hour=utc(2025, 1, 5), upper=JANUARY.end)]
+    keys = [p.key for p in rig.source.keys(plan, hours=[utc(2025, 1, 5)], upper=JANUARY.end)]
     assert len(keys) == 13
     assert keys == sorted(keys, key=str.encode)
     assert set(rig.read(plan).by_key()) == set(keys)

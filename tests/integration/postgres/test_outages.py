@@ -125,7 +125,7 @@ def test_a_statement_that_is_always_too_slow_ends_as_an_outage(events: str) -> N
         for ask in (
             lambda: rig.read(plan),
             lambda: rig.source.summarise(plan, upper=JANUARY.end),
-            lambda: list(rig.source.keys(plan, hour=JANUARY.start, upper=JANUARY.end)),
+            lambda: list(rig.source.keys(plan, hours=[JANUARY.start], upper=JANUARY.end)),
         ):
             with pytest.raises(SourceUnavailable, match="statement_timeout"):
                 ask()
@@ -181,7 +181,7 @@ def test_keys_that_break_off_are_an_outage_and_not_an_end(events: str, copied: S
     )
     rig = Rig(events, copied)
     listed = rig.source.keys(
-        rig.plan("events", "t"), hour=JANUARY.start.replace(day=10), upper=JANUARY.end
+        rig.plan("events", "t"), hours=[JANUARY.start.replace(day=10)], upper=JANUARY.end
     )
     first: KeyPrint = next(listed)
     assert first.key == "1000"
@@ -279,7 +279,7 @@ def test_large_rows_make_short_pages(events: str, monkeypatch: pytest.MonkeyPatc
 def test_idle_listeners_end_with_their_generator(events: str) -> None:
     rig = Rig(events, STREAM)
     listed = rig.source.keys(
-        rig.plan("events", "t"), hour=JANUARY.start.replace(day=3), upper=JANUARY.end
+        rig.plan("events", "t"), hours=[JANUARY.start.replace(day=3)], upper=JANUARY.end
     )
     next(listed)
     assert len(execute(events, _OURS.replace("{}(pid)", "pid"))) == 1

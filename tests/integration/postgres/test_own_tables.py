@@ -145,7 +145,7 @@ def test_every_type_of_key_and_tenant_is_followed(database: str, kind: str, valu
         assert rig.source.has_tenant("events", tenant)
         assert len(list(rig.source.rows(plan, whole.keys))) == 20
         assert {k for k, _ in rig.source.rows(plan, whole.keys)} == set(whole.keys)
-        listed = rig.source.keys(plan, hour=utc(2025, 1, 5), upper=JANUARY.end)
+        listed = rig.source.keys(plan, hours=[utc(2025, 1, 5)], upper=JANUARY.end)
         assert {p.key for p in listed} == set(whole.keys)
         middle = whole.chunks[len(whole.chunks) // 2]
         rest = rig.read(plan, after=middle.cursor).keys

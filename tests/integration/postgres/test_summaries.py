@@ -90,7 +90,7 @@ def test_the_upper_bound_cuts_between_rows(database: str, kind: str) -> None:
     for strategy in (s for s in ALL_STRATEGIES if s.value != "by_parent"):
         plan = rig.plan("events", "t", strategy=strategy)
         summary = rig.source.summarise(plan, upper=upper)
-        (print_,) = rig.source.keys(plan, hour=utc(2025, 1, 10, 12), upper=upper)
+        (print_,) = rig.source.keys(plan, hours=[utc(2025, 1, 10, 12)], upper=upper)
         assert print_.key == "1"
         assert dict(summary.buckets) == {utc(2025, 1, 10, 12): Bucket(1, print_.high, print_.low)}
         assert summary.held_back == 2  # running and NULL, both old enough

@@ -60,7 +60,7 @@ def test_an_empty_index(client: SearchClient, target: SearchTarget, tenant: str)
     target.finish(unit)
     summary = target.summarise(unit)
     assert (summary.buckets, summary.outside, summary.max_event_time) == ({}, 0, None)
-    assert list(target.keys(unit, hour=START)) == []
+    assert list(target.keys(unit, hours=[START])) == []
     assert target.sample(unit, size=10, seed=1) == []
 
 
@@ -92,7 +92,7 @@ def test_a_document_without_a_whole_fingerprint_always_differs(
     documents = [*numbered(3), ("key-000003", document(3, logmigrate=stored))]
     unit = loaded(client, target, tenant, documents)
     assert target.summarise(unit).buckets[START] == Bucket(4, -1, -1)
-    *_, last = target.keys(unit, hour=START)
+    *_, last = target.keys(unit, hours=[START])
     assert last.key == "key-000003"
     assert -1 in (last.high, last.low)
 
@@ -120,7 +120,7 @@ def test_keys_against_brute_force(
     ]
     everything = documents + copies + nameless
     unit = loaded(client, target, tenant, everything + other_hours, shards)
-    found = list(list_keys(client, unit.index, STREAM, hour=START, page=page))
+    found = list(list_keys(client, unit.index, STREAM, hours=[START], page=page))
     expected = [
         KeyPrint(key, source["logmigrate"]["high"], source["logmigrate"]["low"])
         for key, source in sorted(everything, key=lambda pair: pair[0].encode())
@@ -136,7 +136,7 @@ def test_a_listing_that_is_not_read_to_its_end_leaves_nothing_open(
     client: SearchClient, target: SearchTarget, tenant: str
 ) -> None:
     unit = loaded(client, target, tenant, numbered(8))
-    listing = list_keys(client, unit.index, STREAM, hour=START, page=2)
+    listing = list_keys(client, unit.index, STREAM, hours=[START], page=2)
     assert next(listing).key == "key-000000"
     listing.close()
     stats = client.request("GET", f"/{unit.index}/_stats/search").data

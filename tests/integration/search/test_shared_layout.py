@@ -189,14 +189,14 @@ def test_a_proof_counts_the_tenant_s_documents_only(single: Index) -> None:
     mine = documents_of("a", 30)
     load(target, a, mine)
     alone = target.summarise(a)
-    keys = list(target.keys(a, hour=START))
+    keys = list(target.keys(a, hours=[START]))
     sample = target.sample(a, size=10, seed=3)
     late = [(k, {**d, "created_at": "2025-01-31T23:00:00+00:00"}) for k, d in documents_of("b", 5)]
     odd = [("b/odd", document(1, id="b/odd", tenant_id="b", created_at=None))]
     load(target, b, late + odd)
     assert target.summarise(a) == alone
     assert (alone.total.count, alone.outside) == (30, 0)
-    assert list(target.keys(a, hour=START)) == keys
+    assert list(target.keys(a, hours=[START])) == keys
     assert len(keys) == 9
     assert target.sample(a, size=10, seed=3) == sample
     assert {key for key, _ in target.sample(a, size=100, seed=3)} == {key for key, _ in mine}
@@ -221,7 +221,7 @@ def test_a_document_under_another_tenant_s_routing_is_found(common: Index) -> No
         again = dict(documents_of("t0", 1)[0][1])
         write_as(client, mine, other.routing, [(extra["id"], extra), (again["id"], again)])
     target.finish(mine)
-    listed = [found.key for found in target.keys(mine, hour=START)]
+    listed = [found.key for found in target.keys(mine, hours=[START])]
     assert {key for key in listed if key.startswith("extra-")} == {
         f"extra-{t}" for t in tenants[1:]
     }

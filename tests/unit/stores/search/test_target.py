@@ -15,4 +15,4 @@ def test_a_stream_that_is_not_configured() -> None:
     client = connect(Endpoint(engine=Engine.OPENSEARCH, hosts=("http://127.0.0.1:1",)))
     target: Target = SearchTarget(client, shapes={}, rng=random.Random(1))  # type checked: the port
     with pytest.raises(PlanUnusable, match="isn't configured"):
-        list(target.keys(plan(Engine.OPENSEARCH), hour=START))
+        list(target.keys(plan(Engine.OPENSEARCH), hours=[START]))
