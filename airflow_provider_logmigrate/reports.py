@@ -12,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_provider_logmigrate.core.certificate import Certificate, Verdict
+from airflow_provider_logmigrate.core.chance import chance_to_miss
 from airflow_provider_logmigrate.core.outcome import UnitReport
 from airflow_provider_logmigrate.core.plan import Plan
 from airflow_provider_logmigrate.core.purge import PurgePlan
+from airflow_provider_logmigrate.core.retention import Action, RetentionPlan
 
 WIDTH = 132
 """Columns of a rendered table: fits an Airflow log."""
@@ -120,13 +122,36 @@ def purge_plan_text(plan: PurgePlan) -> str:
     return "\n".join([head, *lines, f"Plan hash: {plan.hash}"])
 
 
+def retention_plan_text(plan: RetentionPlan) -> str:
+    """A retention plan: what goes of each index and why, and why the rest stays."""
+    table = text_table(
+        f"Retention plan {plan.hash} of {plan.migration}, ages as of {plan.as_of:%Y-%m-%d}",
+        ["index", "how", "documents #", "of #", "aliases"],
+        [
+            (
+                item.index,
+                item.action.value,
+                item.documents,
+                item.total,
+                ", ".join(item.aliases) if item.action is Action.DROP else "stay",
+            )
+            for item in plan.items
+        ],
+    )
+    goes = [f"{item.index}: {why}" for item in plan.items for why in item.why]
+    kept = [f"Not deleted: {name}: {'; '.join(why)}" for name, why in plan.kept.items()]
+    head = f"{len(plan.items):,} indices, {plan.documents:,} documents go"
+    return "\n".join([head, render(table), *goes, *kept])
+
+
 def certificate_text(certificate: Certificate, *, ids: int = 20) -> str:
     """A certificate in one paragraph; differing documents by id."""
     c = certificate
     head = (
         f"{c.unit}: {c.verdict.value}: {c.rows:,} settled rows, {c.documents:,} documents,"
-        f" {c.rejected} rejected, {c.held_back} held back, {c.pending} pending,"
-        f" {c.sampled} compared field by field (certificate {c.id})"
+        f" {c.rejected} rejected,{f' {c.waived} waived,' if c.waived else ''}"
+        f" {c.held_back} held back, {c.pending} pending,"
+        f" {c.sampled} compared field by field{_chance(c)} (certificate {c.id})"
     )
     if c.verdict is Verdict.EQUAL and not c.tally.counts:
         return head
@@ -134,6 +159,16 @@ def certificate_text(certificate: Certificate, *, ids: int = 20) -> str:
     more = sum(c.tally.counts.values()) - len(shown)
     rest = f" and {more} more" if more > 0 else ""
     return f"{head}; {', '.join(shown)}{rest}"
+
+
+def _chance(certificate: Certificate) -> str:
+    """What a sample can't promise, for one altered document of a hundred."""
+    documents, sample = certificate.documents, certificate.sampled
+    if certificate.mode != "fingerprint+sample" or not 0 < sample < documents:
+        return ""
+    altered = -(-documents // 100)
+    chance = chance_to_miss(documents=documents, altered=altered, sample=sample)
+    return f", which would miss {altered:,} altered ones with a probability of {chance:.1%}"
 
 
 def units_table(title: str, units: Iterable[UnitReport]) -> Table:

@@ -14,6 +14,7 @@ from airflow_provider_logmigrate.ledger.deletions import Deletions
 from airflow_provider_logmigrate.ledger.findings import Findings
 from airflow_provider_logmigrate.ledger.history import History
 from airflow_provider_logmigrate.ledger.plans import Plans
+from airflow_provider_logmigrate.ledger.retentions import Retentions
 from airflow_provider_logmigrate.ledger.runs import Runs
 from airflow_provider_logmigrate.ledger.sweeps import Sweeps
 from airflow_provider_logmigrate.ledger.units import Units
@@ -50,6 +51,7 @@ class Ledger:
         self.runs = Runs(self._database)
         self.sweeps = Sweeps(self._database)
         self.deletions = Deletions(self._database)
+        self.retentions = Retentions(self._database)
         self.history = History(self._database)
 
     def __repr__(self) -> str:

@@ -52,6 +52,7 @@ class DryRunOperator(TenantOperator, SkipMixin):
         from airflow_provider_logmigrate.core.lanes import spread
         from airflow_provider_logmigrate.hooks.assembly import workbench
         from airflow_provider_logmigrate.operators.planning import make_plan
+        from airflow_provider_logmigrate.operators.retired import retired_units
         from airflow_provider_logmigrate.reports import plan_text
 
         self.push_link(context)
@@ -67,7 +68,8 @@ class DryRunOperator(TenantOperator, SkipMixin):
         options = RunOptions.of(migration, params, now=datetime.now(timezone.utc))
         with self.open_ledger(context) as ledger, workbench(migration, options.streams) as bench:
             ledger.check()  # an outage shows here, before the source is counted
-            plan = make_plan(bench, self.tenant, options)
+            retired = retired_units(migration, ledger)
+            plan = make_plan(bench, self.tenant, options, retired=retired)
             plan_hash = ledger.plans.save(plan)
             ledger.runs.start(
                 run_id=run_key(context),

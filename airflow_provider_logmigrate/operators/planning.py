@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from airflow_provider_logmigrate.core.layout import Layout, ShardNeeds, layout_a
 from airflow_provider_logmigrate.core.plan import Estimate
 from airflow_provider_logmigrate.core.planning import build_plan
 from airflow_provider_logmigrate.core.survey import Survey
+from airflow_provider_logmigrate.core.unit import Unit
 from airflow_provider_logmigrate.stores.postgres.preflight import explain_page
 
 if TYPE_CHECKING:
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
     from airflow_provider_logmigrate.stores.search.status import Health, ShardRoom
 
 
-def make_plan(bench: Workbench, tenant: str, options: RunOptions) -> Plan:
+def make_plan(
+    bench: Workbench, tenant: str, options: RunOptions, *, retired: Collection[str] = ()
+) -> Plan:
     """Plan one tenant; checks templates, shard limits and index use on the way.
 
+    :param retired: see :class:`Planner`.
     :raises TenantInvalid: the tenant isn't part of the migration, or has no rows at all.
     :raises TemplateConflict: another template of the same priority matches our names.
     """
     check_tenant(bench, tenant)
-    return Planner(bench, [tenant], options).plan(tenant)
+    return Planner(bench, [tenant], options, retired=retired).plan(tenant)
 
 
 def check_tenant(bench: Workbench, tenant: str) -> None:
@@ -43,13 +47,21 @@ class Planner:
     Each stream's table is counted in one pass for all tenants, and the target's templates, health
     and room are asked for once. Reads from both sides, writes nothing.
 
+    :param retired: keys of units that retention has deleted documents of: they are left out.
     :raises TemplateConflict: another template of the same priority matches our names.
     """
 
-    def __init__(self, bench: Workbench, tenants: Sequence[str], options: RunOptions) -> None:
+    def __init__(
+        self,
+        bench: Workbench,
+        tenants: Sequence[str],
+        options: RunOptions,
+        *,
+        retired: Collection[str] = (),
+    ) -> None:
         from airflow_provider_logmigrate.stores.search import status, template
 
-        self._bench, self._options = bench, options
+        self._bench, self._options, self._retired = bench, options, retired
         bench.client.info()  # a wrong engine or login shows here, before the source is counted
         self._periods = options.periods(bench.migration)
         self._surveys: dict[str, Survey] = {}
@@ -75,7 +87,14 @@ class Planner:
         periods: Sequence[Period],  # noqa: ARG002 - surveyed
     ) -> Mapping[Period, Estimate]:
         """What was found for a tenant; see :class:`~…core.planning.Surveyor`."""
-        return self._surveys[stream].of(tenant)
+        found = self._surveys[stream].of(tenant)
+        if not self._retired:
+            return found
+        return {
+            period: estimate
+            for period, estimate in found.items()
+            if Unit(stream, tenant, period).key not in self._retired
+        }
 
     def has_tenant(self, stream: str, tenant: str) -> bool:
         """True if the stream has any row of the tenant, in the periods or outside."""
@@ -110,8 +129,16 @@ class Planner:
             )
         streams = dict.fromkeys(unit.unit.stream for unit in plan.units)
         notes = [note for stream in streams for note in self._notes[stream]]
-        warnings = [*plan.warnings, *notes, *self._cluster_warnings(plan.shards)]
+        left_out = self._left_out(tenant)
+        warnings = [*plan.warnings, *left_out, *notes, *self._cluster_warnings(plan.shards)]
         return replace(plan, warnings=tuple(warnings), needs=self._needs)
+
+    def _left_out(self, tenant: str) -> list[str]:
+        found = sorted(key for key in self._retired if Unit.from_key(key).tenant == tenant)
+        if not found:
+            return []
+        shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
+        return [f"{len(found)} units are left out, retention has deleted of them: {shown}"]
 
     def _whole_migration(self) -> ShardNeeds:
         """Shards for all tenants, streams and periods, however little of them a run is about."""

@@ -15,6 +15,7 @@ from airflow_provider_logmigrate.core.sweep import (
     swept_streams,
 )
 from airflow_provider_logmigrate.operators.planning import Planner
+from airflow_provider_logmigrate.operators.retired import retired_units
 from airflow_provider_logmigrate.stores.postgres.blocks import BLOCK_PLAN, check_scan, relations
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _new_plan(
     migration = bench.migration
     tenants = migration.tenants
     periods = options.periods(migration)
-    planner = Planner(bench, tenants, options)
+    planner = Planner(bench, tenants, options, retired=retired_units(migration, ledger))
     plans = [
         planner.plan(tenant)
         for tenant in tenants

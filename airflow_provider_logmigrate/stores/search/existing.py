@@ -35,6 +35,8 @@ class IndexState:
     :param meta: our part of ``_meta``; ``None`` if there is none.
     :param other_meta: the rest of ``_meta``, kept when ours is written.
     :param settings: flat, all values as text.
+    :param write_aliases: aliases that name it as their write index.
+    :param data_stream: whose backing index it is.
     """
 
     name: str
@@ -42,6 +44,8 @@ class IndexState:
     other_meta: Mapping[str, Any]
     settings: Mapping[str, str]
     aliases: frozenset[str]
+    write_aliases: frozenset[str] = frozenset()
+    data_stream: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +201,13 @@ def name_is_alias(client: SearchClient, name: str, indices: list[str]) -> IndexC
 def _state(name: str, record: Mapping[str, Any]) -> IndexState:
     meta = dict(record["mappings"].get("_meta", {}))
     ours = meta.pop(META, None)
+    aliases = record.get("aliases", {})
     return IndexState(
         name=name,
         meta=ours if isinstance(ours, Mapping) else None,
         other_meta=meta,
         settings={str(k): str(v) for k, v in record["settings"].items()},
-        aliases=frozenset(record.get("aliases", {})),
+        aliases=frozenset(aliases),
+        write_aliases=frozenset(a for a, o in aliases.items() if o.get("is_write_index")),
+        data_stream=record.get("data_stream"),
     )
