@@ -20,6 +20,8 @@ from airflow_provider_logmigrate.core.planning import Order
 from airflow_provider_logmigrate.core.ports import CopyLimits
 from airflow_provider_logmigrate.core.protection import Protection
 from airflow_provider_logmigrate.core.purge import Hold
+from airflow_provider_logmigrate.core.reconcile import Bounds
+from airflow_provider_logmigrate.core.retention_rules import RetentionRules
 from airflow_provider_logmigrate.core.stream import Stream, TextIndex
 from airflow_provider_logmigrate.core.survey import Counting
 from airflow_provider_logmigrate.core.unit import Granularity
@@ -148,6 +150,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowSettings:
+    """Keeping open periods in step with a living source.
+
+    :param schedule: cron expression or preset.
+    :param closed_for: how long a period is still followed after its end.
+    """
+
+    schedule: str = "@hourly"
+    closed_for: timedelta = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
 class PurgeSettings:
     """When and how proven rows leave the source.
 
@@ -164,6 +178,22 @@ class PurgeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """When and how documents leave the target.
+
+    :param documents_per_second: bounds a deletion by query.
+    :param snapshot: snapshot repository of the target, ``None``: no snapshot is taken.
+    :param schedule: cron expression or preset of the retention's DAG, ``None``: by hand.
+    """
+
+    rules: RetentionRules
+    documents_per_second: float = 5000.0
+    snapshot: str | None = None
+    approval: bool = True
+    schedule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Migration:
     """One migration: what goes from where to where, for whom, and how carefully.
 
@@ -177,7 +207,10 @@ class Migration:
     :param protect: when reading spares the source, ``None``: never.
     :param proof: how closely a copied unit is compared.
     :param sample: documents compared field by field in each unit's proof.
+    :param reconcile: how far documents that differ are repaired.
+    :param follow: ``None``: nothing keeps open periods in step but the tenants' own DAGs.
     :param purge: ``None``: nothing is ever deleted from the source.
+    :param retention: ``None``: nothing is ever deleted from the target.
     :param dags: one DAG per tenant, or one for all.
     :param counts: how a plan learns row numbers.
     :param schedule: cron expression or preset of the tenants' DAGs, ``None``: by hand.
@@ -207,7 +240,10 @@ class Migration:
     protect: Protection | None = None
     proof: ProofMode = ProofMode.SAMPLE
     sample: int = 100
+    reconcile: Bounds = field(default_factory=Bounds)
+    follow: FollowSettings | None = None
     purge: PurgeSettings | None = None
+    retention: RetentionSettings | None = None
     approval: Approval = Approval.NONE
     approval_timeout: timedelta = timedelta(days=7)
     dags: DagsPer = DagsPer.AUTO

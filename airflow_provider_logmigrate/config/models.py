@@ -276,15 +276,104 @@ class PurgeModel(Model):
     """Whether `VACUUM (ANALYZE)` runs on the tables afterwards."""
 
 
+# Part of a request's path and of queries: no pattern, no list.
+FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_@][A-Za-z0-9_.@-]{0,199}$")]
+FieldValue = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+class RetentionRuleModel(Model):
+    """How long some documents stay. The first rule that fits a document decides."""
+
+    after: Duration | None = Field(ge=timedelta(days=1), le=timedelta(days=36_500))
+    """Age at which they go; `null`: they stay for ever."""
+    stream: StreamName | None = None
+    """Of which stream; default: of all."""
+    tenant: AnyText | None = None
+    """Of which tenant; default: of all."""
+    where: dict[FieldName, Annotated[list[FieldValue], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    """Which of them: values by field, for example `{status: [succeeded, stopped]}`. Documents that
+    have one of the values in each of the fields. A field must be mapped to an exact type:
+    `keyword`, `boolean` or a whole number."""
+
+    @model_validator(mode="after")
+    def _is_a_tenant(self) -> RetentionRuleModel:
+        if self.tenant is not None and not isinstance(self.tenant, str):
+            raise ValueError("`tenant` must be text: put numbers in quotes")
+        return self
+
+
+class RetentionCapModel(Model):
+    """The most that one plan deletes; the rest waits for the next one."""
+
+    indices: int = Field(default=20, ge=1, le=10_000)
+    """Indices that something is deleted of."""
+    documents: int = Field(default=10_000_000, ge=1)
+    """Documents."""
+
+
+class RetentionModel(Model):
+    """When documents may be deleted from the target. Their age is that of the data."""
+
+    after: Duration | None = Field(default=None, ge=timedelta(days=1), le=timedelta(days=36_500))
+    """Age at which documents go that no rule fits; default: never."""
+    rules: list[RetentionRuleModel] = Field(default_factory=list)
+    """Other ages, by stream, tenant and field values."""
+    hold: list[HoldModel] = Field(default_factory=list)
+    """Legal holds; those of `purge.hold` count as well."""
+    cap: RetentionCapModel = Field(default_factory=RetentionCapModel)
+    """The most that one plan deletes."""
+    documents_per_second: float = Field(default=5000, ge=1, le=1e9, allow_inf_nan=False)
+    """Speed of a deletion by query; whole indices are dropped at once."""
+    snapshot: Name | None = None
+    """A snapshot repository of the target: the indices are kept there before the first deletion."""
+    allow_last_copy: bool = False
+    """Whether documents may go whose rows are no longer in the source."""
+    allow_ilm: bool = False
+    """Whether indices may be deleted that a lifecycle policy of the engine manages as well
+    (Elasticsearch's ILM, OpenSearch's ISM)."""
+    approval: bool = True
+    """Whether the retention's DAG waits for a person between plan and deletion."""
+    schedule: Name | None = None
+    """Cron expression or preset (`@daily`) of the retention's DAG; default: started by hand."""
+
+
+class ReconcileModel(Model):
+    """How far differing documents are repaired; see docs/concepts/reconcile.md."""
+
+    passes: int = Field(default=3, ge=0, le=20)
+    """Repairs of one unit at most, each followed by a proof; 0: a difference fails the proof."""
+    max_documents: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Documents of one unit that may be copied again or removed. If more differ, none is touched;
+    only in a period that is still open the hours that differ are copied anew."""
+    remove_extras: bool = False
+    """Whether documents without a row are removed. One whose key is in the source never is."""
+
+
+class FollowModel(Model):
+    """Keeps live tenants' open periods in step: a DAG that proves, repairs what differs, and copies
+    new periods.
+    """
+
+    schedule: Name = "@hourly"
+    """Cron expression or preset of the DAG `logmigrate_<migration>.follow`."""
+    closed_for: Duration = Field(
+        default=timedelta(days=2), ge=timedelta(0), le=timedelta(days=3_660)
+    )
+    """How long a period is still followed after its end."""
+
+
 class ProofModel(Model):
     """How closely a copied unit is compared; see docs/concepts/proof.md."""
 
-    mode: Literal["fingerprint", "sample", "full"] = "sample"
-    """`fingerprint`: keys and fingerprints of all rows; `sample`: some documents field by field as
+    mode: Literal["count", "fingerprint", "sample", "full"] = "sample"
+    """`count`: numbers of rows by hour, enough for a look, never for a cut-over or a purge;
+    `fingerprint`: keys and fingerprints of all rows; `sample`: some documents field by field as
     well; `full`: every document as well, in about half the copy's time."""
     sample: int = Field(default=100, ge=0, le=10_000)
-    """Random documents per unit compared with their rows field by field; none in the mode
-    `fingerprint`."""
+    """Random documents per unit compared with their rows field by field; none in the modes `count`
+    and `fingerprint`."""
 
 
 class SettledValuesModel(Model):
@@ -408,8 +497,15 @@ class MigrationModel(Model):
     """When reading spares the source; without it, only a page's size bounds what it does there."""
     proof: ProofModel = Field(default_factory=ProofModel)
     """How closely a copied unit is compared."""
+    reconcile: ReconcileModel = Field(default_factory=ReconcileModel)
+    """How far documents that differ from their rows are repaired."""
+    follow: FollowModel | None = None
+    """Keeps open periods in step with a source that is still written to; without it nothing does
+    but the tenants' own DAGs."""
     purge: PurgeModel | None = None
     """When rows may be deleted from the source; without it nothing is ever deleted there."""
+    retention: RetentionModel | None = None
+    """When documents may be deleted from the target; without it nothing is ever deleted there."""
     approval: Literal["none", "before_backfill", "before_swap"] = "none"
     """Where the DAG waits for a person."""
     approval_timeout: Duration = Field(default=timedelta(days=7), ge=timedelta(minutes=1))

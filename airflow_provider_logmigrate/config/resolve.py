@@ -6,7 +6,7 @@ is enough to correct it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -17,19 +17,23 @@ from airflow_provider_logmigrate.config.document import Fault, Location
 from airflow_provider_logmigrate.config.entities import (
     Approval,
     DagsPer,
+    FollowSettings,
     IndexSettings,
     Limits,
     Migration,
     OffloadStorage,
     PurgeSettings,
+    RetentionSettings,
     Store,
     StoreType,
 )
 from airflow_provider_logmigrate.config.models import (
     MAX_PREFIX,
+    HoldModel,
     MigrationModel,
     ProtectModel,
     PurgeModel,
+    RetentionModel,
 )
 from airflow_provider_logmigrate.config.schedule import schedule_fault
 from airflow_provider_logmigrate.config.tenants import read_tenants
@@ -38,6 +42,8 @@ from airflow_provider_logmigrate.core.layout import Layout
 from airflow_provider_logmigrate.core.planning import Order
 from airflow_provider_logmigrate.core.protection import Protection, Thresholds
 from airflow_provider_logmigrate.core.purge import Hold
+from airflow_provider_logmigrate.core.reconcile import Bounds
+from airflow_provider_logmigrate.core.retention_rules import RetentionRule, RetentionRules
 from airflow_provider_logmigrate.core.stream import TextIndex
 from airflow_provider_logmigrate.core.survey import Counting
 from airflow_provider_logmigrate.core.unit import Granularity
@@ -74,6 +80,8 @@ def resolve_migration(
     choice = choose_streams(name, model)
     prefix = work.prefix()
     work.check_options(target)
+    known = {**{stream.name: stream.name for stream in choice.streams}, **choice.aliases}
+    work.check_retention(known)
     tenants = read_tenants(model.tenants, folder=folder, migration=name)
     resolved = Resolved(faults=[*work.faults, *choice.faults, *tenants.problems])
     resolved.tenant_places = tenants.places
@@ -115,7 +123,10 @@ def resolve_migration(
         protect=_protection(model.protect) if model.protect else None,
         proof=ProofMode(model.proof.mode),
         sample=model.proof.sample,
+        reconcile=Bounds(**model.reconcile.model_dump()),
+        follow=FollowSettings(**model.follow.model_dump()) if model.follow else None,
         purge=_purge(model.purge) if model.purge else None,
+        retention=_retention(model, model.retention, known) if model.retention else None,
         approval=Approval(model.approval),
         approval_timeout=model.approval_timeout,
         dags=DagsPer(model.dags),
@@ -131,18 +142,53 @@ def resolve_migration(
 def _purge(model: PurgeModel) -> PurgeSettings:
     return PurgeSettings(
         floor_age=model.floor_age,
-        holds=tuple(
-            Hold(
-                hold.tenant,
-                _midnight(hold.from_) if hold.from_ else None,
-                _midnight(hold.to) + timedelta(days=1) if hold.to else None,
-            )
-            for hold in model.hold
-        ),
+        holds=_holds(model.hold),
         batch_seconds=model.batch / timedelta(seconds=1),
         approval=model.approval,
         snapshot=model.snapshot,
         vacuum=model.vacuum,
+    )
+
+
+def _retention(
+    migration: MigrationModel, model: RetentionModel, streams: Mapping[str, str]
+) -> RetentionSettings:
+    held = [*model.hold, *(migration.purge.hold if migration.purge else ())]
+    rules = RetentionRules(
+        default=model.after,
+        rules=tuple(
+            RetentionRule(
+                rule.after,
+                streams[rule.stream] if rule.stream else None,
+                rule.tenant,
+                tuple((name, tuple(values)) for name, values in sorted(rule.where.items())),
+            )
+            for rule in model.rules
+        ),
+        holds=_holds(held),
+        settle_lag=migration.settle_lag,
+        max_indices=model.cap.indices,
+        max_documents=model.cap.documents,
+        allow_last_copy=model.allow_last_copy,
+        allow_managed=model.allow_ilm,
+    )
+    return RetentionSettings(
+        rules=rules,
+        documents_per_second=model.documents_per_second,
+        snapshot=model.snapshot,
+        approval=model.approval,
+        schedule=model.schedule,
+    )
+
+
+def _holds(models: Sequence[HoldModel]) -> tuple[Hold, ...]:
+    return tuple(
+        Hold(
+            hold.tenant,
+            _midnight(hold.from_) if hold.from_ else None,
+            _midnight(hold.to) + timedelta(days=1) if hold.to else None,
+        )
+        for hold in models
     )
 
 
@@ -216,6 +262,21 @@ class _Work:
             self.refuse("index", "codec", why=why)
         if model.schedule is not None and (fault := schedule_fault(model.schedule)):
             self.refuse("schedule", why=fault)
+        if model.follow is not None and (fault := schedule_fault(model.follow.schedule)):
+            self.refuse("follow", "schedule", why=fault)
+        if model.follow is not None and model.to is not None:
+            self.refuse("follow", why="a migration with an end isn't followed: leave out `to`")
         if model.offload is not None and "@" in urlsplit(model.offload.url).netloc:
             why = "no user name or password in the URL: they belong in an Airflow connection"
             self.refuse("offload", "url", why=why)
+
+    def check_retention(self, streams: Mapping[str, str]) -> None:
+        retention = self.model.retention
+        if retention is None:
+            return
+        for number, rule in enumerate(retention.rules):
+            if rule.stream is not None and rule.stream not in streams:
+                why = f"there is no stream {rule.stream!r}{near(rule.stream, streams)}"
+                self.refuse("retention", "rules", number, "stream", why=why)
+        if retention.schedule is not None and (fault := schedule_fault(retention.schedule)):
+            self.refuse("retention", "schedule", why=fault)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from airflow_provider_logmigrate.config.entities import DagsPer
 from airflow_provider_logmigrate.core.errors import ConfigInvalid
 from airflow_provider_logmigrate.core.naming import dag_id
+from airflow_provider_logmigrate.dag_factory.follow import follow_dag, follow_dag_id
 from airflow_provider_logmigrate.dag_factory.group import group_dag, group_dag_id
 from airflow_provider_logmigrate.dag_factory.problems import PROBLEMS_DAG, problems_dag
 from airflow_provider_logmigrate.dag_factory.purge import (
@@ -16,6 +17,8 @@ from airflow_provider_logmigrate.dag_factory.purge import (
     restore_dag,
     restore_dag_id,
 )
+from airflow_provider_logmigrate.dag_factory.redrive import redrive_dag, redrive_dag_id
+from airflow_provider_logmigrate.dag_factory.retention import retention_dag, retention_dag_id
 from airflow_provider_logmigrate.dag_factory.sweep import may_sweep, sweep_dag, sweep_dag_id
 from airflow_provider_logmigrate.dag_factory.tenant import tenant_dag
 
@@ -43,17 +46,32 @@ def build_dags(config: Config, *, only: str | None = None, limit: int = 500) -> 
                     dags[name] = tenant_dag(migration, tenant)
         elif only in (None, group):
             dags[group] = group_dag(migration)
-        name = sweep_dag_id(migration.name)
-        if only in (None, name) and may_sweep(migration):
-            dags[name] = sweep_dag(migration, group_dag=group)
-        if migration.purge is not None:
-            if only in (None, name := purge_dag_id(migration.name)):
-                dags[name] = purge_dag(migration)
-            if only in (None, name := restore_dag_id(migration.name)):
-                dags[name] = restore_dag(migration)
+        for name, make in _for_all_tenants(migration, group):
+            if only in (None, name):
+                dags[name] = make()
     if config.problems and only in (None, PROBLEMS_DAG):
         dags[PROBLEMS_DAG] = problems_dag([str(problem) for problem in config.problems])
     return dags
+
+
+def _for_all_tenants(
+    migration: Migration, group: str | None
+) -> Iterator[tuple[str, Callable[[], DAG]]]:
+    """A migration's DAGs that aren't one tenant's, by id.
+
+    :param group: id of the DAG of all tenants, where they have none of their own.
+    """
+    name = migration.name
+    if may_sweep(migration):
+        yield sweep_dag_id(name), lambda: sweep_dag(migration, group_dag=group)
+    if migration.follow is not None:
+        yield follow_dag_id(name), lambda: follow_dag(migration)
+    if migration.purge is not None:
+        yield purge_dag_id(name), lambda: purge_dag(migration)
+        yield restore_dag_id(name), lambda: restore_dag(migration)
+    yield redrive_dag_id(name), lambda: redrive_dag(migration)
+    if migration.retention is not None:
+        yield retention_dag_id(name), lambda: retention_dag(migration)
 
 
 def grouped(migrations: Iterable[Migration], *, limit: int) -> frozenset[str]:

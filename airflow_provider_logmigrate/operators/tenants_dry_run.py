@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from airflow.providers.standard.utils.skipmixin import SkipMixin
 
 from airflow_provider_logmigrate.core.errors import Halt, NeedsAction, TenantInvalid
 from airflow_provider_logmigrate.operators.base import LogMigrateOperator, run_key
-from airflow_provider_logmigrate.operators.batches import Planned, batches
+from airflow_provider_logmigrate.operators.batches import MAX_BATCHES, Planned, batches
 from airflow_provider_logmigrate.operators.options import RunOptions
 from airflow_provider_logmigrate.operators.report import RunUnsuccessful
 from airflow_provider_logmigrate.operators.run_end import RunEnd
@@ -52,20 +52,21 @@ class TenantsDryRunOperator(LogMigrateOperator, SkipMixin):
         """See the class."""
         from airflow_provider_logmigrate.hooks.assembly import workbench
         from airflow_provider_logmigrate.operators.planning import Planner
+        from airflow_provider_logmigrate.operators.retired import retired_units
 
         migration = self.load_migration()
         params = context["params"]
         tenants = chosen(migration, self.tenants or params.get("tenants") or ())
-        options = RunOptions.of(migration, params, now=datetime.now(timezone.utc))
+        options = self.options(migration, params, now=datetime.now(timezone.utc))
         totals = _Totals()
         entries: list[Planned] = []
         with self.open_ledger(context) as ledger:
             ledger.check()  # an outage shows here, before the source is counted
             with workbench(migration, options.streams) as bench:
-                planner = Planner(bench, tenants, options)
+                planner = Planner(bench, tenants, options, retired=retired_units(migration, ledger))
                 for tenant in tenants:
                     try:
-                        plan = planner.plan(tenant)
+                        plan = self.narrowed(context, planner.plan(tenant), ledger)
                     except (NeedsAction, Halt) as error:
                         self.log.error("%s can't be planned: %s", tenant, error)
                         entries.append(Planned(tenant, None, error=str(error)))
@@ -91,7 +92,21 @@ class TenantsDryRunOperator(LogMigrateOperator, SkipMixin):
             self.log.info("%s", facts | {"warnings": len(totals.warnings)})
             if options.dry_run or not totals.units:
                 return self._end(context, ledger, entries, dry_run=options.dry_run)
-        return batches(entries)
+        return batches(entries, most=self.most_batches(migration))
+
+    def options(
+        self, migration: Migration, params: Mapping[str, Any], *, now: datetime
+    ) -> RunOptions:
+        """Streams and days to plan."""
+        return RunOptions.of(migration, params, now=now)
+
+    def narrowed(self, context: Context, plan: Plan, ledger: Ledger) -> Plan:  # noqa: ARG002
+        """What of a tenant's plan is to be done: all of it."""
+        return plan
+
+    def most_batches(self, migration: Migration) -> int:  # noqa: ARG002
+        """How many mapped tasks each step may have."""
+        return MAX_BATCHES
 
     def _end(
         self, context: Context, ledger: Ledger, entries: list[Planned], *, dry_run: bool

@@ -90,6 +90,12 @@ SWEPT = "swept"
 PURGED = "purged"
 """The only one that may delete from its source."""
 
+RETAINED = "retained"
+"""Everything in it is too old."""
+
+REFUSED = "refused"
+"""An error's text must be a number: documents of failed runs are refused."""
+
 WRONG_TENANT = "x" * 300
 ABSENT_TENANT = "00000000-0000-4000-8000-000000000000"
 """A tenant without any row."""
@@ -142,6 +148,21 @@ def write_config(path: Path, *, storage: Path) -> Path:
         WRONG: small | {"source": "no_such_store", "lanes": 0},
         GROUP: small | {"dags": "grouped", "tenants": {"list": [*both, ABSENT_TENANT]}},
         GROUP_ASKED: small | {"dags": "grouped", "approval": "before_swap"},
+        RETAINED: small | {"lanes": 1, "retention": {"after": "30d"}},
+        REFUSED: small
+        | {
+            "pack": None,
+            "offload": None,
+            "lanes": 1,
+            "streams": {
+                "runs": {
+                    "table": "workflow_runs",
+                    "event_time": "created_at",
+                    "tenant_column": "tenant_id",
+                    "fields": {"error": {"type": "long"}},
+                }
+            },
+        },
         SWEPT: small | {"strategy": {"workflow_app_logs": "sweep"}},
         PURGED: _migration(LEAVING_PROFILE, storage) | {"source": "leaving", "purge": {}},
         ENGINE_LOST: small | step_by_step | {"target": "frail_search"},
