@@ -152,6 +152,18 @@ class Deletions:
 
         self._database.transact(work)
 
+    def partition_dropped(self, migration: str, unit: str, table: str) -> None:
+        """A partition that the unit's purge emptied is gone."""
+        self._database.transact(
+            lambda c: history.append(
+                c,
+                who=self._database.who,
+                action="purge.partition_dropped",
+                subject=f"{migration}/{unit}",
+                table=table,
+            )
+        )
+
     def pending_objects(self, migration: str) -> list[PendingObject]:
         """Objects whose rows are gone, and which are still to be deleted."""
         this, batch = tables.deletion_object, tables.deletion_batch

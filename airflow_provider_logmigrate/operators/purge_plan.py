@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.errors import PlanUnusable, TenantInvalid
 from airflow_provider_logmigrate.core.purge import (
+    Partition,
     PurgePlan,
     PurgeRules,
     PurgeUnit,
@@ -233,6 +234,8 @@ class _Judge:
         notes += [
             f"rows with {n:,} rows of {t} in no period stay" for t, n in survey.unplaced.items()
         ]
+        partitions = self._partitions((plan, *along))
+        notes += [f"partition {p.table} is dropped once it is empty" for p in partitions]
         unit = PurgeUnit(
             plan=plan,
             along=tuple(along),
@@ -242,8 +245,21 @@ class _Judge:
             held_back=survey.held_back,
             references={table: n for table, n in survey.references.items() if n},
             notes=tuple(notes),
+            partitions=partitions,
         )
         return unit, ()
+
+    def _partitions(self, plans: Iterable[UnitPlan]) -> tuple[Partition, ...]:
+        from airflow_provider_logmigrate.stores.postgres.partitions import covered
+
+        desk = self._desk
+        return tuple(
+            found
+            for plan in plans
+            for found in desk.bench.sessions.run(
+                lambda c, plan=plan: list(covered(c, desk.rows[plan.unit.stream], plan))  # type: ignore[misc]
+            )
+        )
 
     def _why_not(self, plan: UnitPlan) -> tuple[str, ...]:
         if plan.key not in self._reasons:

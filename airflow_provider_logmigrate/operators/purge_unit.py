@@ -27,6 +27,7 @@ class PurgeReport:
 
     :param refused: units that may not be purged any more, with the reasons.
     :param objects: deleted objects; ``objects_left`` couldn't be deleted yet.
+    :param partitions: that were empty and are dropped.
     :param tables: the tables afterwards.
     """
 
@@ -34,6 +35,7 @@ class PurgeReport:
     refused: dict[str, str] = field(default_factory=dict)
     objects: int = 0
     objects_left: int = 0
+    partitions: list[str] = field(default_factory=list)
     tables: list[Bloat] = field(default_factory=list)
 
     @property
@@ -55,6 +57,7 @@ class PurgeReport:
             "refused": dict(self.refused),
             "objects": self.objects,
             "objects_left": self.objects_left,
+            "partitions": list(self.partitions),
             "advice": [line for table in self.tables for line in table.advice],
         }
 
@@ -74,6 +77,7 @@ def carry_out(
 
     :param holder: who does it, for those who look at the ledger.
     """
+    from airflow_provider_logmigrate.stores.postgres.partitions import drop_empty
     from airflow_provider_logmigrate.stores.postgres.purge import PostgresPurge
     from airflow_provider_logmigrate.stores.search.prints import ProvenDocuments
 
@@ -119,6 +123,10 @@ def carry_out(
             )
             report.outcomes.append(outcome)
             _tell(log, outcome)
+            for dropped in drop_empty(bench.sessions, unit.partitions):
+                ledger.deletions.partition_dropped(plan.migration, unit.key, dropped.table)
+                report.partitions.append(dropped.table)
+                log.info("%s: partition %s was empty and is dropped", unit.key, dropped.table)
             delete_objects(ledger, plan.migration, content, report, log)
     if report.rows:
         _tell_tables(bench, report, log, vacuumed=settings.vacuum)

@@ -56,6 +56,7 @@ def bring_back(
     :param holder: who does it, for those who look at the ledger.
     :raises RestoreFailed: see :func:`restore_unit`; batches before it are back.
     """
+    from airflow_provider_logmigrate.stores.postgres import partitions
     from airflow_provider_logmigrate.stores.postgres.purge import PostgresPurge
     from airflow_provider_logmigrate.stores.postgres.restore import PostgresRestore
     from airflow_provider_logmigrate.stores.search.prints import ProvenDocuments
@@ -64,6 +65,15 @@ def bring_back(
     desk = purge_desk(bench, needs_rules=False)
     target = ProvenDocuments(bench.client, {name: r.stream for name, r in desk.rows.items()})
     known = _Plans(bench, ledger)
+    made: set[tuple[str, str]] = set()
+
+    def with_partitions(batch: Batch) -> Mapping[Unit, UnitPlan]:
+        if (batch.plan, batch.removal.unit) not in made:
+            for partition in partitions.bring_back(bench.sessions, known.of(batch).partitions):
+                log.info("%s: partition %s is made again", batch.removal.unit, partition.table)
+            made.add((batch.plan, batch.removal.unit))
+        return known.units(batch)
+
     with PostgresPurge(bench.sessions, desk.rows, desk.tables, period_of=desk.period_of) as source:
         for tenant in sorted({Unit.from_key(key).tenant for key in units}):
             settle_interrupted(desk, ledger, source, tenant, holder=holder, stop=stop)
@@ -81,7 +91,7 @@ def bring_back(
             source=PostgresRestore(bench.sessions, desk.rows, desk.tables),
             target=target,
             objects=object_store(bench),
-            plans=known.units,
+            plans=with_partitions,
             restored=lambda batch: ledger.deletions.mark_restored(migration, batch),
             stop=stop,
         )
@@ -101,12 +111,16 @@ class _Plans:
         """The unit as its last purge had it."""
         return self._unit(self._ledger.deletions.newest_plan(migration, key), key)
 
+    def of(self, batch: Batch) -> PurgeUnit:
+        """The unit as the batch's purge had it."""
+        return self._unit(batch.plan, batch.removal.unit)
+
     def units(self, batch: Batch) -> Mapping[Unit, UnitPlan]:
         """Every unit that rows of the batch were in.
 
         :raises PlanUnusable: a stream's columns have changed since.
         """
-        unit = self._unit(batch.plan, batch.removal.unit)
+        unit = self.of(batch)
         for plan in unit.units.values():
             if self._bench.setup(plan.unit.stream).definition != plan.definition:
                 raise PlanUnusable(

@@ -29,7 +29,7 @@ WHERE t.tgrelid = to_regclass(%s) AND NOT t.tgisinternal AND t.tgtype & 8 <> 0
 """
 _PRIVILEGES = """
 SELECT has_table_privilege(c.oid, 'DELETE'), has_table_privilege(c.oid, 'UPDATE'),
-       c.oid::regclass::text
+       c.relkind IN ('r', 'p'), c.oid::regclass::text
 FROM pg_class AS c WHERE c.oid = to_regclass(%s)
 """
 
@@ -88,7 +88,9 @@ def obstacles(sessions: Sessions, scope: Scope) -> tuple[list[str], list[str]]:
             for table in scope.tables:
                 name = identifier(table).as_string(connection)
                 cursor.execute(_PRIVILEGES, (name,))
-                deletes, locks, names[table] = cursor.fetchone() or (False, True, table)
+                deletes, locks, kept, names[table] = cursor.fetchone() or (False, True, True, table)
+                if not kept:
+                    forbidding.append(f"{table} isn't a table: its rows have no versions")
                 if not deletes:
                     forbidding.append(f"the login may not delete from {table}")
                 if table == scope.stream.table and not locks:

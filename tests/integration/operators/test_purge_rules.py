@@ -333,3 +333,29 @@ def test_a_lost_document_of_a_purged_row_fails_the_proof(migrated: Stage) -> Non
 
     with pytest.raises(ProofFailed, match="purged rows of this hour"):
         migrated.run().whole()
+
+
+def test_an_emptied_partition_is_dropped_and_comes_back_with_its_rows(stage: Stage) -> None:
+    configure(stage)
+    stage.execute(
+        "DROP TABLE events;"
+        "CREATE TABLE events (id text NOT NULL, tenant text NOT NULL, at timestamptz NOT NULL,"
+        " state text NOT NULL, note text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
+        "CREATE TABLE events_january PARTITION OF events"
+        " FOR VALUES FROM ('2025-01-01 00:00+00') TO ('2025-02-01 00:00+00')"
+    )
+    stage.fill(30)
+    stage.run().whole()
+    rows = stage.execute("SELECT * FROM events ORDER BY id")
+    planned = plan(stage)
+    with stage.ledger() as ledger:
+        [unit] = ledger.deletions.plans.load(planned["plan"]).units
+    assert "partition public.events_january is dropped once it is empty" in unit.notes
+
+    done = purge(stage, planned["plan"])
+
+    assert done["partitions"] == ["public.events_january"]
+    assert stage.execute("SELECT to_regclass('events_january')") == [(None,)]
+    assert purge(stage, planned["plan"])["partitions"] == []
+    restore(stage)
+    assert stage.execute("SELECT * FROM events_january ORDER BY id") == rows

@@ -51,6 +51,20 @@ CREATE TABLE steps (id text PRIMARY KEY, run text, tenant text NOT NULL, at time
 CREATE TABLE notes (id text PRIMARY KEY, run text NOT NULL, note text NOT NULL);
 CREATE INDEX ON notes (run);
 """
+PARTITIONED = """
+CREATE TABLE runs (id text NOT NULL, tenant text NOT NULL, at timestamptz NOT NULL,
+    state text NOT NULL, body text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE runs_jan PARTITION OF runs
+    FOR VALUES FROM ('2025-01-01 00:00+00') TO ('2025-02-01 00:00+00');
+CREATE TABLE runs_rest PARTITION OF runs FOR VALUES FROM ('2025-02-01 00:00+00') TO (MAXVALUE);
+CREATE TABLE steps (id text NOT NULL, run text, tenant text NOT NULL, at timestamptz NOT NULL,
+    state text NOT NULL, body text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE steps_jan PARTITION OF steps
+    FOR VALUES FROM ('2025-01-01 00:00+00') TO ('2025-02-01 00:00+00');
+CREATE TABLE steps_rest PARTITION OF steps DEFAULT;
+CREATE TABLE notes (id text PRIMARY KEY, run text NOT NULL, note text NOT NULL);
+CREATE INDEX ON notes (run);
+"""
 FILL = """
 INSERT INTO runs SELECT t || n, t, timestamptz '2025-01-01 00:00+00' + n * interval '1 hour',
     CASE WHEN n %% 10 = 7 THEN 'running' ELSE 'done' END, repeat('run ', n)
@@ -167,14 +181,23 @@ class PurgeRig:
     """Everything a purge needs.
 
     :param indexed: steps are found by their run.
+    :param schema: makes the tables.
     """
 
-    def __init__(self, source: str, ledger: str, *, indexed: bool = True, runs: int = 40) -> None:
+    def __init__(
+        self,
+        source: str,
+        ledger: str,
+        *,
+        indexed: bool = True,
+        runs: int = 40,
+        schema: str = SCHEMA,
+    ) -> None:
         self.dsn = source
         self.ledger = Ledger(ledger, who="a test")
         self.documents = Documents()
         if runs:
-            execute(source, SCHEMA, (FILL, {"runs": runs}))  # type: ignore[arg-type]
+            execute(source, schema, (FILL, {"runs": runs}))  # type: ignore[arg-type]
             if indexed:
                 execute(source, "CREATE INDEX ON steps (run)")
             execute(source, "ANALYZE")
