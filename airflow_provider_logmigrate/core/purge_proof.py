@@ -95,15 +95,18 @@ class Prover:
 
     def _documents(self, groups: Sequence[Group]) -> dict[str, tuple[UnitPlan, list[str], Bucket]]:
         """By unit: the keys of its rows, and what their documents must add up to."""
-        found: dict[str, tuple[UnitPlan, list[str], Bucket]] = {}
+        keys: dict[int, list[str]] = {}
+        proof: dict[int, Bucket] = {}
+        plans: dict[int, UnitPlan] = {}
         for group in groups:
             for rows in group.rows:
                 if rows.unit is None or (plan := self._plan_of(rows.unit)) is None:
                     continue
-                _, keys, proof = found.get(plan.key) or (plan, [], EMPTY)
-                keys.extend(rows.keys)
-                found[plan.key] = plan, keys, proof + rows.proof
-        return found
+                plans[id(plan)] = plan
+                keys.setdefault(id(plan), []).extend(rows.keys)
+                proof[id(plan)] = proof.get(id(plan), EMPTY) + rows.proof
+        # A plan's key is spelled out anew by each look, and there are many rows.
+        return {plan.key: (plan, keys[one], proof[one]) for one, plan in plans.items()}
 
     def _unproven(self, group: Group, prints: Mapping[str, Mapping[str, Print]]) -> str:
         for rows in group.rows:

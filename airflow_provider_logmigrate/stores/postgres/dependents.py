@@ -8,7 +8,7 @@ table and window, not one per batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as PgConnection
 
 from airflow_provider_logmigrate.core.checkpoint import Cursor
-from airflow_provider_logmigrate.core.fingerprint import Bucket
+from airflow_provider_logmigrate.core.fingerprint import EMPTY, Bucket
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.purge_ports import (
     Group,
@@ -73,7 +73,8 @@ class Lister:
         self._scope, self._rows, self._tables = scope, rows, tables
         self._period_of = period_of
         self._root = rows[scope.stream.name]
-        self._units: dict[tuple[str, str, str], tuple[Unit, datetime]] = {}
+        self._units: dict[Unit, Unit] = {}
+        self._hours: dict[tuple[str, str, str], tuple[Unit, datetime]] = {}
 
     def window(
         self, connection: PgConnection, plan: UnitPlan, *, after: Cursor | None, limit: int
@@ -153,11 +154,7 @@ class Lister:
         # Most installations have no rows in most of these tables: then one look is enough.
         if not listed.get(this.of) or self._is_empty(connection, this.table):
             return
-        owners: dict[str, list[tuple[_Listed, int]]] = {}
-        for above in listed[this.of]:
-            for number, value in enumerate(above.values.get(this.of_column, ())):
-                if value is not None:
-                    owners.setdefault(value, []).append((above, number))
+        owners = _by_value(listed[this.of], this.of_column)
         if not owners:
             return
         names = self._followed(this.table)
@@ -168,9 +165,9 @@ class Lister:
             if len(mine) > 1 and any(above.group is not group for above, _ in mine):
                 for above, _ in mine:
                     above.group.obstacle = f"a row of {this.table} belongs to several rows"
-            rows = self._placed(plan, part, group, Rows(this.table, of, None, keys, versions), hour)
-            if rows.unit is not None:
-                rows = replace(rows, proof=Bucket(len(keys), int(high), int(low)))
+            unit, moment = self._placed(plan, part, group, hour)
+            proof = Bucket(len(keys), int(high), int(low)) if unit is not None else EMPTY
+            rows = Rows(this.table, of, unit, keys, versions, moment, proof)
             group.rows.append(rows)
             found = _Listed(group, rows, {this.key: keys, **dict(zip(names, values, strict=True))})
             if this.file_key is not None:
@@ -208,17 +205,16 @@ class Lister:
         return not _fetched(connection, query)
 
     def _placed(
-        self, plan: UnitPlan, part: Part, group: Group, rows: Rows, hour: str | None
-    ) -> Rows:
-        """The rows with the unit that they are in."""
+        self, plan: UnitPlan, part: Part, group: Group, hour: str | None
+    ) -> tuple[Unit, datetime] | tuple[None, None]:
+        """The unit and hour that rows are in; a group without one stays."""
         if part.stream is None:
-            return rows
+            return None, None
         try:
-            unit, moment = self._place(part.stream, plan, hour or "")
+            return self._place(part.stream, plan, hour or "")
         except ValueError:
             group.obstacle = f"a row of {part.table} belongs to no period"
-            return rows
-        return replace(rows, unit=unit, hour=moment)
+            return None, None
 
     def _place(self, stream: str, plan: UnitPlan, hour: str) -> tuple[Unit, datetime]:
         """Unit and moment of an hour; shared: a unit is compared by identity first.
@@ -226,14 +222,11 @@ class Lister:
         :raises ValueError: no period has such an hour.
         """
         known = (stream, plan.unit.tenant, hour)
-        if known not in self._units:
+        if known not in self._hours:
             moment = datetime.fromisoformat(hour).replace(tzinfo=UTC)
             unit = Unit(stream, plan.unit.tenant, self._period_of(moment))
-            self._units[known] = self._same_unit(unit), moment
-        return self._units[known]
-
-    def _same_unit(self, unit: Unit) -> Unit:
-        return next((known for known, _ in self._units.values() if known == unit), unit)
+            self._hours[known] = self._units.setdefault(unit, unit), moment
+        return self._hours[known]
 
     def _object(self, name: str, link: _Listed, number: int, group: Group) -> StoredObject:
         """An object that a row of a link's file names.
@@ -265,6 +258,16 @@ class Lister:
             if offload is not None and offload.link_table == table:
                 names += [offload.link_row, offload.link_column]
         return list(dict.fromkeys(names))
+
+
+def _by_value(listed: Sequence[_Listed], column: str) -> dict[str, list[tuple[_Listed, int]]]:
+    """Listed rows, and the number of each among those listed with it, by a column's value."""
+    found: dict[str, list[tuple[_Listed, int]]] = {}
+    for above in listed:
+        for number, value in enumerate(above.values.get(column, ())):
+            if value is not None:
+                found.setdefault(value, []).append((above, number))
+    return found
 
 
 def _texts(names: Sequence[str]) -> sql.Composable:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from airflow_provider_logmigrate.core.fingerprint import EMPTY, Bucket
 from airflow_provider_logmigrate.core.purge_ports import Group, RowsChanged
+from airflow_provider_logmigrate.core.unit import Unit
 
 
 class Listing:
@@ -21,9 +22,9 @@ class Listing:
         self._root = groups[0].rows[0].table
         self.keys: dict[str, list[str]] = {}
         self.sums: dict[str, Bucket] = {}
-        self.hours: dict[str, dict[datetime, Bucket]] = {}
         self._versions: dict[str, dict[str, dict[str, str]]] = {}
         self._groups = groups
+        hours: dict[int, tuple[Unit, dict[datetime, Bucket]]] = {}
         for group in groups:
             for rows in group.rows:
                 self.keys.setdefault(rows.table, []).extend(rows.keys)
@@ -31,8 +32,13 @@ class Listing:
                 versions.update(zip(rows.keys, rows.versions, strict=True))
                 if rows.unit is not None and rows.hour is not None:
                     self.sums[rows.table] = self.sums.get(rows.table, EMPTY) + rows.proof
-                    hours = self.hours.setdefault(rows.unit.key, {})
-                    hours[rows.hour] = hours.get(rows.hour, EMPTY) + rows.proof
+                    _, mine = hours.setdefault(id(rows.unit), (rows.unit, {}))
+                    mine[rows.hour] = mine.get(rows.hour, EMPTY) + rows.proof
+        self.hours: dict[str, dict[datetime, Bucket]] = {}
+        for unit, found in hours.values():
+            known = self.hours.setdefault(unit.key, {})
+            for hour, bucket in found.items():
+                known[hour] = known.get(hour, EMPTY) + bucket
 
     def compare(self, table: str, found: Mapping[str, Mapping[str, str]]) -> None:
         """Compare deleted rows with the listed ones.

@@ -14,12 +14,14 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as PgConnection
 
+from airflow_provider_logmigrate.core.ahead import ahead
 from airflow_provider_logmigrate.core.errors import RestoreFailed
 from airflow_provider_logmigrate.core.fingerprint import Bucket
 from airflow_provider_logmigrate.core.purge_ports import Removal
 from airflow_provider_logmigrate.core.purge_scope import Scope
 from airflow_provider_logmigrate.core.restore import Documents
 from airflow_provider_logmigrate.core.stream import Column, ColumnKind
+from airflow_provider_logmigrate.stores.postgres.arrays import array
 from airflow_provider_logmigrate.stores.postgres.catalog import identifier
 from airflow_provider_logmigrate.stores.postgres.purge import TRANSACTION
 from airflow_provider_logmigrate.stores.postgres.purge_tables import Tables
@@ -73,9 +75,11 @@ class PostgresRestore:
                 if table in streams:
                     rows = self._rows[streams[table]]
                     insert = _insert(rows, generated)
-                    for page in documents(table, keys):
-                        cursor.execute(insert, (_array(page),))
-                        inserted += cursor.rowcount
+                    # The next page is fetched while the server takes this one apart.
+                    with ahead(map(_array, documents(table, keys)), name="restore-fetch") as pages:
+                        for page in pages:
+                            cursor.execute(insert, (page,))
+                            inserted += cursor.rowcount
                     self._prove(cursor, rows, keys, removal.sums[table])
                 else:
                     kept = removal.kept[table]
@@ -88,7 +92,11 @@ class PostgresRestore:
             "SELECT count(*), coalesce(sum(('x' || substr(f, 1, 8))::bit(32)::bigint), 0),"
             " coalesce(sum(('x' || substr(f, 9, 8))::bit(32)::bigint), 0)"
             " FROM (SELECT {print} AS f FROM {table} WHERE {keys} OFFSET 0) AS r"
-        ).format(print=rows.fingerprint, table=rows.table, keys=rows.key_in(keys))
+        ).format(
+            print=rows.fingerprint,
+            table=rows.table,
+            keys=sql.SQL("{} = ANY({})").format(rows.key, array(keys, sql.SQL(rows.key_type))),
+        )
         cursor.execute(query)
         count, high, low = cursor.fetchone()
         if Bucket(count, int(high), int(low)) != left:
@@ -118,8 +126,8 @@ class PostgresRestore:
     def _same(
         self, cursor: Any, table: str, key: str, keys: Sequence[str], kept: Sequence[str]
     ) -> None:
-        query = sql.SQL("SELECT row_to_json(w)::text FROM {} AS w WHERE {} = ANY({}::{}[])").format(
-            identifier(table), col(key), sql.Literal(list(keys)), self._tables.cast(table, key)
+        query = sql.SQL("SELECT row_to_json(w)::text FROM {} AS w WHERE {} = ANY({})").format(
+            identifier(table), col(key), array(keys, self._tables.cast(table, key))
         )
         cursor.execute(query)
         if sorted(text for (text,) in cursor) != sorted(kept):
