@@ -1,9 +1,10 @@
 """The databases the sections read, each made once and kept below ``build/bench``.
 
 ``bench``: one tenant's month of node executions at real sizes, with the index that keyset reads
-follow. ``fresh`` and ``old``: the same amount over four tenants and three months, in the schema of
-a present and of an old installation. ``many``: 500 tenants with a few rows each. ``million`` and
-``wide``: see there.
+follow. ``plain``: the same with no other indices than Dify makes. ``fresh`` and ``old``: the same
+amount over four tenants and three months, in the schema of a present and of an old installation.
+``leaving`` and ``leaving_old``: twice the amount over two months in both schemas, for purges.
+``many``: 500 tenants with a few rows each. ``million`` and ``wide``: see there.
 """
 
 from __future__ import annotations
@@ -63,16 +64,33 @@ class Datasets:
         several = replace(
             bench, tenants=4, months=3, runs_per_month=settings.amount(RUNS_PER_MONTH // 3)
         )
+        leaving = replace(bench, months=2)
         self._profiles = {"bench": bench, "fresh": several, "old": several}
+        self._profiles |= {"leaving": leaving, "leaving_old": leaving}
+
+    @property
+    def _files(self) -> Path:
+        return self._settings.root / "files"
 
     def get(self, name: str) -> Dataset:
         """The data set, made unless it is there."""
         dsn = self._ready(name) or self._make(name)
         tenants, first, last, end = self._facts(name)
         config = write_config(
-            self._settings.root / "config" / f"{name}.yaml", tenants=tenants, first=first, last=last
+            self._settings.root / "config" / f"{name}.yaml",
+            tenants=tenants,
+            first=first,
+            last=last,
+            files=self._files if name.startswith("leaving") else None,
         )
         return Dataset(name, dsn, config, tenants, first, last, end)
+
+    def again(self, name: str) -> Dataset:
+        """The data set in a database of its own, made anew each time, to be changed at will."""
+        original = self.get(name)
+        victim = f"{name}_again"
+        self._server.drop_database(victim)
+        return replace(original, dsn=self._server.create_database(victim, template=name))
 
     def _facts(self, name: str) -> tuple[tuple[str, ...], str, str, str]:
         if name == "many":
@@ -97,7 +115,10 @@ class Datasets:
             "bench": lambda: self._load("bench", DifySchema.NEW, _KEYSET_INDEX),
             "fresh": lambda: self._load("fresh", DifySchema.NEW),
             "old": lambda: self._load("old", DifySchema.OLD),
+            "leaving": lambda: self._load("leaving", DifySchema.NEW),
+            "leaving_old": lambda: self._load("leaving_old", DifySchema.OLD),
             "old_indexed": lambda: self._derive("old_indexed", "old", _KEYSET_INDEX),
+            "plain": lambda: self._derive("plain", "bench", "DROP INDEX bench_keyset"),
             "million": lambda: self._derive("million", "bench", *_million()),
             "wide": lambda: self._derive("wide", "bench", *_wide(self._settings)),
             "many": self._make_many,
@@ -115,7 +136,7 @@ class Datasets:
 
     def _load(self, name: str, schema: DifySchema, *further: str) -> None:
         dsn = self._server.create_database(name)
-        load(dsn, self._profiles[name], schema, self._settings.root / "files")
+        load(dsn, self._profiles[name], schema, self._files)
         _execute(dsn, *further)
 
     def _derive(self, name: str, template: str, *statements: str) -> None:

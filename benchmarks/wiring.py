@@ -29,17 +29,31 @@ migrations:
     to: {last}
     lanes: {lanes}
 """
+_PURGE = """\
+    purge: {{approval: false}}
+    offload: {{url: {files}}}
+"""
 
 
 def write_config(
-    path: Path, *, tenants: Sequence[str], first: str, last: str, lanes: int = 1
+    path: Path,
+    *,
+    tenants: Sequence[str],
+    first: str,
+    last: str,
+    lanes: int = 1,
+    files: Path | None = None,
 ) -> Path:
-    """Write a configuration with one migration of the given tenants and days."""
+    """Write a configuration with one migration of the given tenants and days.
+
+    :param files: folder of offloaded content, for a migration that may purge.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     listed = ", ".join(json.dumps(tenant) for tenant in tenants)
-    path.write_text(
-        _CONFIG.format(migration=MIGRATION, tenants=listed, first=first, last=last, lanes=lanes)
-    )
+    text = _CONFIG.format(migration=MIGRATION, tenants=listed, first=first, last=last, lanes=lanes)
+    if files is not None:
+        text += _PURGE.format(files=files.as_uri())
+    path.write_text(text)
     return path
 
 

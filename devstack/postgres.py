@@ -117,12 +117,19 @@ class PostgresServer:
             f"@127.0.0.1:{self.port}/{quote(database, safe='')}"
         )
 
-    def create_database(self, name: str) -> str:
-        """Create a database unless it is there, and return its address."""
+    def create_database(self, name: str, *, template: str | None = None) -> str:
+        """Create a database unless it is there, and return its address.
+
+        :param template: a database without sessions, whose files are copied.
+        """
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if found.fetchone() is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                command = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+                if template is not None:
+                    copied = sql.SQL(" TEMPLATE {} STRATEGY file_copy")
+                    command += copied.format(sql.Identifier(template))
+                connection.execute(command)
         return self.dsn(name)
 
     def drop_database(self, name: str) -> None:

@@ -5,7 +5,7 @@ Ledger journal with its fence, checkpoints, fingerprints and dead letters are al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -41,10 +41,11 @@ def prepared(spec: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
                 bench.client.request("DELETE", path(unit.index), expected=(404,))
         counter = spec.get("counter")
         source = CountingSource.around(bench.source, Path(counter)) if counter else bench.source
-        yield lambda: _lane(replace(bench, source=source), ledger, units)
+        yield lambda: copy_units(replace(bench, source=source), ledger, units)
 
 
-def _lane(bench: Workbench, ledger: Ledger, units: tuple[UnitPlan, ...]) -> dict[str, Any]:
+def copy_units(bench: Workbench, ledger: Ledger, units: Sequence[UnitPlan]) -> dict[str, Any]:
+    """Copy units one after the other; what came of it."""
     outcomes, retries = [], 0
     attempt = ledger.units.begin_attempt()
     for unit in units:
