@@ -49,7 +49,7 @@ def take(
         raise TargetRefused(
             f"the snapshot is {found['state']}{lacks}",
             where=where,
-            next_step="delete this snapshot, correct the repository and run the purge again",
+            next_step="delete this snapshot, correct the repository and clear the task",
         )
 
 

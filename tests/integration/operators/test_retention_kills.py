@@ -5,16 +5,23 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_logmigrate.core.clock import Stop
-from airflow_provider_logmigrate.core.errors import TargetUnavailable
+from airflow_provider_logmigrate.core.errors import Fenced, TargetRefused, TargetUnavailable
 from airflow_provider_logmigrate.core.retention import RetentionItem
 from airflow_provider_logmigrate.core.retention_run import ItemState
+from airflow_provider_logmigrate.ledger.retentions import ItemLog
 from airflow_provider_logmigrate.stores.search.retention import SearchRetention
 from tests.integration.operators.stage import Stage
+from tests.integration.operators.stage import execute as run_sql
 from tests.integration.operators.test_retention import cleanup, configure, plan, plan_without_items
+
+if TYPE_CHECKING:
+    from devstack.elasticsearch import ElasticsearchServer
+    from tests.integration.operators.fixtures import StageMaker
 
 KILLS = (
     ("drop", "intended"),
@@ -102,3 +109,50 @@ def test_what_is_forbidden_halfway_stays_and_the_half_is_counted(
     with stage.ledger() as ledger:
         (kept,) = ledger.retentions.list(stage.migration)
     assert (kept.state, kept.documents, kept.deleted) == (ItemState.STOPPED, 9, 2)
+
+
+def test_an_attempt_that_was_taken_over_drops_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(stage)
+    stage.fill(5)
+    stage.run().whole()
+    planned, index = plan(stage)["plan"], stage.index("events/acme/2025-01")
+    intend = ItemLog.intend
+
+    def overtaken(self: ItemLog) -> None:
+        intend(self)
+        with stage.ledger() as ledger:
+            newer = ledger.units.begin_attempt()
+            run_sql(stage.ledger_dsn, f"UPDATE logmigrate.unit SET attempt = {newer}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ItemLog, "intend", overtaken)
+        with pytest.raises(Fenced):
+            cleanup(stage, planned)
+
+    assert stage.count(index) == 5
+    assert cleanup(stage, planned)["dropped"] == {index: 5}, "the newest attempt may"
+
+
+def test_what_the_engine_refuses_stays_and_holds_up_nothing_else(
+    elasticsearch_server: ElasticsearchServer, stage_on: StageMaker
+) -> None:
+    """This Elasticsearch has no deletions by query."""
+    stage = stage_on(elasticsearch_server)
+    rules = [{"after": "30d", "where": {"state": ["done"]}}]
+    configure(stage, {"after": None, "rules": rules})
+    stage.fill(5)
+    stage.execute("UPDATE events SET state = 'firing' WHERE id = 'e00000'")
+    stage.run().whole()
+    index = stage.index("events/acme/2025-01")
+    with pytest.raises(TargetRefused, match="no handler found"):
+        cleanup(stage, plan(stage)["plan"])
+
+    assert stage.count(index) == 5
+    with stage.ledger() as ledger:
+        (kept,) = ledger.retentions.list(stage.migration)
+        assert (kept.state, kept.deleted) == (ItemState.STOPPED, 0)
+        assert ledger.retentions.units(stage.migration) == frozenset()
+    configure(stage)
+    assert cleanup(stage, plan(stage)["plan"])["dropped"] == {index: 5}
