@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,16 @@ def markdown(
             f"| {_runs(result.other, section.runs)} |"
         )
     told = [(name, note) for name, found in notes.items() for note in found["notes"]]
-    lines += ["", *(f"* `{name}`: {note}." for name, note in told)]
+    lines += ["", *(_wrapped(f"* `{name}`: {note}.") for name, note in told)]
     for name, found in notes.items():
         if table := found["table"]:
             lines += ["", f"`{name}`: {sections[name].title}", "", *_table(table)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _wrapped(item: str) -> str:
+    """A list item in lines that read well as text, too."""
+    return textwrap.fill(item, 110, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -144,8 +144,8 @@ def _approval(migration: Migration) -> BaseOperator:
 _PURGE_DOC = """Deletes proven rows from the source.
 
 Give a tenant. The task `plan` says which months may leave the source, and why the others stay. Only
-rows that are copied, proven, cut over, old enough and under no legal hold go, each one compared
-with its document in the transaction that deletes it. The DAG that ends in `.restore` brings them
+rows that are copied, proven, cut over, old enough and under no legal hold go, each one as the very
+version that was just compared with its document. The DAG that ends in `.restore` brings them
 back.
 """
 
