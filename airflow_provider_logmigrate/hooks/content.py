@@ -33,6 +33,7 @@ class ObjectStorageContent:
             with self._at(key).open("rb") as stream:  # type: ignore[no-untyped-call]
                 content: bytes = stream.read(limit)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            self._require_root()
             return None
         except OSError as error:
             raise SourceUnavailable(f"object storage can't be read: {error}", where=key) from error
@@ -44,6 +45,7 @@ class ObjectStorageContent:
         :raises SourceUnsuitable: the key points outside of the storage's root.
         :raises SourceUnavailable: the storage refuses it, or can't be reached.
         """
+        self._require_root()
         try:
             self._at(key).unlink(missing_ok=True)
         except OSError as error:
@@ -55,6 +57,7 @@ class ObjectStorageContent:
         :raises SourceUnsuitable: the key points outside of the storage's root.
         :raises SourceUnavailable: the storage refuses it, or can't be reached.
         """
+        self._require_root()
         try:
             target = self._at(key)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +65,15 @@ class ObjectStorageContent:
                 stream.write(content)
         except OSError as error:
             raise SourceUnavailable(f"an object can't be written: {error}", where=key) from error
+
+    def _require_root(self) -> None:
+        """A folder that is gone, for example a lost mount, isn't one without files."""
+        if self._root.protocol == "file" and not self._root.is_dir():
+            raise SourceUnavailable(
+                "the folder of the offloaded content isn't there",
+                where=self._url,
+                next_step="mount it where this task runs, or correct `offload.url`",
+            )
 
     def _at(self, key: str) -> ObjectStoragePath:
         if key.startswith("/") or ".." in key.split("/"):

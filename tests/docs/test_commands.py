@@ -41,8 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for command in _commands():
         sub = commands.add_parser(command.name, add_help=False)
-        for argument in command.args:
+        for argument in getattr(command, "args", ()):
             argument.add_to_parser(sub)
+        nested = getattr(command, "subcommands", ())
+        below = sub.add_subparsers(required=True) if nested else None
+        for each in nested:
+            assert below is not None
+            under = below.add_parser(each.name, add_help=False)
+            for argument in each.args:
+                argument.add_to_parser(under)
     return parser
 
 
@@ -79,7 +86,8 @@ OWN = [
     (where, words[2:])
     for where, words in _scripts()
     # In prose a bare name, without the arguments it wants, only names the command.
-    if tuple(words[:2]) == OURS and (":" in where or len(words) > 3)
+    if tuple(words[:2]) == OURS
+    and (":" in where or len(words) > 3 + (words[2:3] == ["dead-letters"]))
 ]
 NAMED = {words[2] for _, words in _scripts() if tuple(words[:2]) == OURS and len(words) > 2}
 AIRFLOWS = [
@@ -113,29 +121,35 @@ def test_airflows_commands_take_what_is_shown(where: str, words: list[str]) -> N
 
 def test_triggers_narrow_a_run_by_parameters_that_exist(tmp_path: Path) -> None:
     from airflow_provider_logmigrate.dag_factory import tenant_dag
+    from airflow_provider_logmigrate.dag_factory.purge import purge_dag, restore_dag
 
     path = tmp_path / "logmigrate.yaml"
     path.write_text(
         next(b.text for b in page("docs/getting-started.md").of("yaml") if "migrations:" in b.text)
     )
     migration = load(path).migrations["dify_logs"]
-    dag = tenant_dag(migration, migration.tenants[0])
+    of_tenant = tenant_dag(migration, migration.tenants[0])
+    dags = {dag.dag_id: dag for dag in (of_tenant, purge_dag(migration), restore_dag(migration))}
     shown = [
-        json.loads(words[words.index("--conf") + 1]) for _, words in AIRFLOWS if "--conf" in words
+        (words[3], json.loads(words[words.index("--conf") + 1]))
+        for _, words in AIRFLOWS
+        if "--conf" in words
     ]
 
-    assert len(shown) >= 3
-    for conf in shown:
-        assert conf.keys() <= dag.params.keys()
+    assert {words[3] for _, words in AIRFLOWS if words[1:3] == ["dags", "trigger"]} == dags.keys()
+    for dag_id, conf in shown:
+        assert conf.keys() <= dags[dag_id].params.keys()
         for name, value in conf.items():
-            dag.params.get_param(name).resolve(value)
+            dags[dag_id].params.get_param(name).resolve(value)
+    narrowed = [conf for dag_id, conf in shown if dag_id == of_tenant.dag_id]
+    assert len(narrowed) >= 3
+    for conf in narrowed:
         chosen = RunOptions.of(migration, conf, now=datetime.now(timezone.utc))
         assert [period.label for period in chosen.periods(migration)] == [
             "2025-01",
             "2025-02",
             "2025-03",
         ]
-    assert {words[3] for _, words in AIRFLOWS if words[1:3] == ["dags", "trigger"]} == {dag.dag_id}
 
 
 def test_connections_are_such_as_the_provider_takes() -> None:

@@ -47,3 +47,16 @@ def test_what_cannot_be_read_is_an_outage_and_not_a_missing_file(
     with pytest.raises(SourceUnavailable, match="can't be read") as caught:
         content.read("loop", limit=10)
     assert caught.value.where == "loop"
+
+
+def test_a_root_that_is_gone_is_an_outage_and_not_a_storage_without_files(tmp_path: Path) -> None:
+    lost = ObjectStorageContent(f"file://{tmp_path}/unmounted")
+
+    for work in (
+        lambda: lost.read("a", limit=10),
+        lambda: lost.delete("a"),
+        lambda: lost.write("a", b""),
+    ):
+        with pytest.raises(SourceUnavailable, match=r"isn't there .*unmounted.* Next: mount it"):
+            work()
+    assert not (tmp_path / "unmounted").exists()
