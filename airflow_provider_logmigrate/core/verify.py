@@ -9,7 +9,7 @@ what its stored fingerprint was computed from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,9 @@ from airflow_provider_logmigrate.core.together import both
 
 STALE_REMEMBERED = 100_000
 """Keys of stale documents kept in memory, some 10 MB; a sample meets few of more."""
+
+_REFUSED = frozenset({FindingKind.REJECTED, FindingKind.WAIVED})
+"""Rows in the dead letters: no difference."""
 
 _DOCUMENTS_ONLY = frozenset({FindingKind.EXTRA, FindingKind.DUPLICATE})
 """What a look from the rows to their documents can't see."""
@@ -165,17 +168,38 @@ class _Work:
         """
         listed = sorted(hours)
         for start in range(0, len(listed), self.hours_at_once):
-            some = listed[start : start + self.hours_at_once]
-            pairs = merge(
-                self._source.keys(self._plan, hours=some, upper=self._upper),
-                self._target.keys(self._plan, hours=some),
-            )
-            for finding in _compare_keys(pairs, self._excused):
-                if finding.kind not in only:
-                    continue
-                self.tally.add(finding)
-                if finding.kind is FindingKind.STALE and len(self.named) < STALE_REMEMBERED:
-                    self.named.add(finding.key)
+            self._list(listed[start : start + self.hours_at_once], only)
+
+    def _list(self, hours: Sequence[datetime], only: Collection[FindingKind]) -> None:
+        """List some hours; one by one, if nothing in them explains why their sums differ.
+
+        A document that has moved to another hour keeps its key and its fingerprint, so beside that
+        hour it looks as if it were in its place.
+        """
+        explained = len(hours) == 1
+        waiting: list[Finding] = []  # no more of them than dead letters
+        pairs = merge(
+            self._source.keys(self._plan, hours=hours, upper=self._upper),
+            self._target.keys(self._plan, hours=hours),
+        )
+        for finding in _compare_keys(pairs, self._excused):
+            if finding.kind not in only:
+                continue
+            if not explained and finding.kind in _REFUSED:
+                waiting.append(finding)
+                continue
+            explained = True
+            while waiting:
+                self._take(waiting.pop(0))
+            self._take(finding)
+        if not explained:
+            for hour in hours:
+                self._list([hour], only)
+
+    def _take(self, finding: Finding) -> None:
+        self.tally.add(finding)
+        if finding.kind is FindingKind.STALE and len(self.named) < STALE_REMEMBERED:
+            self.named.add(finding.key)
 
     def compare_all(
         self, counted: int, *, stop: Stop, guard: SourceGuard | None
@@ -246,11 +270,11 @@ class _Work:
 
 
 def _verdict(tally: Tally) -> Verdict:
-    refused = {FindingKind.REJECTED.value, FindingKind.WAIVED.value}
+    found = {FindingKind(kind) for kind in tally.counts}
     # Content that can't be read any more decides nothing, either way; it is counted.
-    if set(tally.counts) - refused - {FindingKind.CONTENT.value}:
+    if found - _REFUSED - {FindingKind.CONTENT}:
         return Verdict.DIFFERENT
-    return Verdict.EQUAL_BUT_REJECTED if refused & set(tally.counts) else Verdict.EQUAL
+    return Verdict.EQUAL_BUT_REJECTED if found & _REFUSED else Verdict.EQUAL
 
 
 def excused(rejected: Collection[str], waived: Collection[str]) -> dict[str, FindingKind]:

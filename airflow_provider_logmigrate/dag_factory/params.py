@@ -49,7 +49,16 @@ def run_params(migration: Migration) -> dict[str, Any]:
             type=["null", "string"],
             enum=[None, *(mode.value for mode in ProofMode)],
             title="Proof",
-            description_md="How closely units are compared; `full` looks at every document.",
+            description_md=(
+                "How closely units are compared: `full` looks at every document; after `count`"
+                " nothing is cut over."
+            ),
+        ),
+        "remove_extras": Param(
+            default=False,
+            type="boolean",
+            title="Remove extras",
+            description_md="Remove documents that have no row in the source.",
         ),
     }
 

@@ -256,12 +256,10 @@ def test_counts_alone_allow_no_cut_over(stage: Stage) -> None:
 
 def test_a_lean_look_on_the_other_engine(
     postgres_server: PostgresServer,
-    search_engine: SearchEngine,
+    elasticsearch_server: SearchEngine,
     tmp_path: Path,
 ) -> None:
-    if search_engine.name == "opensearch":
-        pytest.skip("has all cases above")
-    for unit in _copied(postgres_server, search_engine, tmp_path):
+    for unit in _copied(postgres_server, elasticsearch_server, tmp_path):
         for alter, mode in ((missing, COUNT), (row_changed, FINGERPRINT), (type_altered, SAMPLE)):
             assert unit.prove(mode).verdict is Verdict.EQUAL
             alter(unit)

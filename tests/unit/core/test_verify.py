@@ -44,6 +44,8 @@ def proof(
     *,
     sample: int = 0,
     rejected: Collection[str] = (),
+    waived: Collection[str] = (),
+    prints: bool = True,
     upper: datetime = MONTH.end,
 ) -> Proof:
     return prove(
@@ -52,6 +54,8 @@ def proof(
         plan=plan(),
         upper=upper,
         rejected=rejected,
+        waived=waived,
+        prints=prints,
         comparer=RowComparer(SHAPE),
         sample=sample,
         seed=1,
@@ -119,6 +123,45 @@ def test_unsettled_rows_are_no_difference() -> None:
     source.rows_by_key["k00005"] = replace(some[5], settled=False)
     del target.documents["k00005"]
     assert proof(source, target).verdict is Verdict.EQUAL
+
+
+@pytest.mark.parametrize("rejected", [frozenset[str](), frozenset({"k00010"})])
+def test_a_document_that_has_moved_to_another_hour_is_found(rejected: frozenset[str]) -> None:
+    """Both hours' sums differ, and side by side their keys and fingerprints agree."""
+    some = rows(60)
+    source, target = stores(some)
+    for key in rejected:
+        del target.documents[key]
+    moved = some[20].document() | {"at": some[40].at.isoformat()}
+    target.documents["k00020"] = Stored(1, moved)
+    for prints in (True, False):
+        result = proof(source, target, rejected=rejected, prints=prints)
+        assert result.verdict is Verdict.DIFFERENT
+        assert found(result) == {
+            ("missing", "k00020"), ("extra", "k00020"), *(("rejected", key) for key in rejected),
+        }  # fmt: skip
+        assert result.tally.counts.get("rejected", 0) == len(rejected)
+
+
+def test_numbers_alone_miss_what_a_fingerprint_sees() -> None:
+    source, target = stores(rows(60))
+    target.documents["k00020"] = Stored(1, replace(rows(60)[20], text="old").document())
+    assert proof(source, target, prints=False).verdict is Verdict.EQUAL
+    assert found(proof(source, target)) == {("stale", "k00020")}
+    del target.documents["k00030"]
+    assert found(proof(source, target, prints=False)) == {("missing", "k00030")}
+
+
+def test_a_waived_row_is_no_difference_and_has_a_name_of_its_own() -> None:
+    source, target = stores(rows(60))
+    del target.documents["k00010"]
+    del target.documents["k00011"]
+    result = proof(source, target, rejected={"k00010"}, waived={"k00011"})
+    assert result.verdict is Verdict.EQUAL_BUT_REJECTED
+    assert found(result) == {("rejected", "k00010"), ("waived", "k00011")}
+    target.documents["k00010"] = Stored(1, rows(60)[10].document())
+    result = proof(source, target, waived={"k00011"})
+    assert (result.verdict, result.tally.counts) == (Verdict.EQUAL_BUT_REJECTED, {"waived": 1})
 
 
 def test_swapped_content_of_two_rows_in_one_hour_is_found() -> None:
