@@ -61,7 +61,9 @@ def config(folder: Path, **changes: Any) -> Config:
 def only_dag(folder: Path, **changes: Any) -> DAG:
     from airflow_provider_logmigrate.dag_factory import build_dags
 
-    (dag,) = build_dags(config(folder, tenants=["acme"], **changes)).values()
+    dags = build_dags(config(folder, tenants=["acme"], **changes))
+    assert dags.pop("logmigrate_logs.redrive").dag_display_name == "logs: redrive"
+    (dag,) = dags.values()
     return dag
 
 
@@ -73,6 +75,7 @@ def test_one_dag_per_tenant_with_reversible_names(tmp_path: Path) -> None:
     from airflow_provider_logmigrate.dag_factory import build_dags
 
     dags = build_dags(config(tmp_path))
+    del dags["logmigrate_logs.redrive"]
     sweep = dags.pop("logmigrate_logs.sweep")
     assert sweep.dag_display_name == "logs: sweep"
     assert list(dags) == ["logmigrate_logs_acme", "logmigrate_logs_a_2cb", "logmigrate_logs__2a"]
@@ -138,9 +141,9 @@ def test_the_form(tmp_path: Path) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
     dag = only_dag(tmp_path)
-    assert list(dag.params) == ["streams", "from", "to", "dry_run", "sample", "mode"]
     assert dag.params.validate() == {
         "streams": [], "from": None, "to": None, "dry_run": False, "sample": None, "mode": None,
+        "remove_extras": False,
     }  # fmt: skip
     good: list[tuple[str, Any]] = [
         ("streams", ["runs", "workflow_app_logs"]),
@@ -212,6 +215,25 @@ def test_a_sweep_ends_with_settling_whatever_happens_and_triggers_the_tenants(
     assert settle.group_dag == "logmigrate_logs.tenants"
 
 
+def test_following_is_scheduled_and_never_overlaps_itself(tmp_path: Path) -> None:
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    assert "logmigrate_logs.follow" not in build_dags(config(tmp_path))
+    built = config(tmp_path, follow={"schedule": "*/15 * * * *"}, lanes=3, pool="target")
+    dag = build_dags(built)["logmigrate_logs.follow"]
+    assert (str(dag.schedule), dag.max_active_runs, dag.catchup) == ("*/15 * * * *", 1, False)
+    follow, swap, report = (f"tenants.{name}" for name in ("follow", "swap", "report"))
+    found = edges(dag)
+    assert found[follow] == {swap}
+    assert found[swap] == {report}
+    assert dag.get_task(report).trigger_rule == "all_done"
+    assert dag.get_task(follow).pool == "target"
+    assert {"from", "to"}.isdisjoint(dag.params)
+    plan: Any = dag.get_task("dry_run")
+    assert plan.most_batches(built.migrations["logs"]) == 3
+    assert list(build_dags(built, only="logmigrate_logs.follow")) == ["logmigrate_logs.follow"]
+
+
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
@@ -234,9 +256,9 @@ def test_too_many_tenants_share_a_dag(tmp_path: Path) -> None:
     from airflow_provider_logmigrate.dag_factory import build_dags
 
     built = config(tmp_path, tenants=[f"t{n}" for n in range(6)])
-    assert len(build_dags(built, limit=6)) == 6 + 1
+    assert len(build_dags(built, limit=6)) == 6 + 2
     assert list(build_dags(built, limit=5)) == [
-        "logmigrate_logs.tenants", "logmigrate_logs.sweep",
+        "logmigrate_logs.tenants", "logmigrate_logs.sweep", "logmigrate_logs.redrive",
     ]  # fmt: skip
     assert list(build_dags(built, limit=5, only="logmigrate_logs.tenants")) == [
         "logmigrate_logs.tenants"
@@ -251,7 +273,7 @@ def test_too_many_tenants_that_must_have_dags_are_an_error_and_no_silent_cut(
     from airflow_provider_logmigrate.dag_factory import build_dags
 
     built = config(tmp_path, tenants=[f"t{n}" for n in range(6)], dags="per_tenant")
-    assert len(build_dags(built, limit=6)) == 6 + 1
+    assert len(build_dags(built, limit=6)) == 6 + 2
     with pytest.raises(ConfigInvalid, match=r"6 tenants.*at most 5.*max_tenant_dags"):
         build_dags(built, limit=5)
 
@@ -318,7 +340,7 @@ def test_a_wrong_entry_shows_as_a_dag_beside_the_good_ones(tmp_path: Path) -> No
     from airflow_provider_logmigrate.dag_factory import PROBLEMS_DAG, build_dags
 
     dags = build_dags(config(tmp_path, tenants=["acme", "x" * 300]))
-    assert list(dags) == ["logmigrate_logs_acme", PROBLEMS_DAG]
+    assert list(dags) == ["logmigrate_logs_acme", "logmigrate_logs.redrive", PROBLEMS_DAG]
     shown = dags[PROBLEMS_DAG]
     assert "migrations.logs.tenants.list[1]" in (shown.doc_md or "")
     task: Any = shown.get_task("show")
@@ -387,6 +409,7 @@ def test_parsing_the_dag_file_connects_to_nothing_and_imports_no_client(tmp_path
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["dags"] == [
+        "logmigrate_logs.redrive",
         "logmigrate_logs.sweep",
         "logmigrate_logs__2a",
         "logmigrate_logs_a_2cb",
@@ -424,6 +447,24 @@ def test_a_purge_block_gives_the_dags_that_delete_and_bring_back(tmp_path: Path)
     assert edges(unasked) == {"plan": {"purge"}, "purge": set()}
     planned = unasked.get_task("plan")
     assert not planned.approved_later
+
+
+def test_the_redrive_dag_asks_for_a_tenant_and_knows_the_streams(tmp_path: Path) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from airflow_provider_logmigrate.dag_factory import build_dags
+
+    name = "logmigrate_logs.redrive"
+    (dag,) = build_dags(config(tmp_path), only=name).values()
+    assert (dag.dag_id, dag.schedule is None, dag.max_active_runs) == (name, True, 1)
+    assert edges(dag) == {"redrive": set()}
+    with pytest.raises(ParamValidationError, match="No value"):
+        dag.params["tenant"]
+    assert dag.params.get_param("streams").resolve(["runs"]) == ["runs"]
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param("streams").resolve(["nothing"])
+    assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == name
 
 
 def test_a_purge_dag_survives_serialization(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from airflow_provider_logmigrate.core.layout import Layout
 from airflow_provider_logmigrate.core.plan import ReadStrategy
 from airflow_provider_logmigrate.core.planning import Order
 from airflow_provider_logmigrate.core.protection import Protection, Thresholds
+from airflow_provider_logmigrate.core.reconcile import Bounds
 from airflow_provider_logmigrate.core.stream import JsonMode, TextIndex
 from airflow_provider_logmigrate.core.unit import Granularity
 
@@ -127,6 +128,7 @@ def test_every_key_arrives_in_the_entities(tmp_path: Path) -> None:
             " accept_rejected: 5, statement_timeout: 90s}"
         ),
         proof="{mode: full, sample: 6}",
+        reconcile="{passes: 1, max_documents: 5, remove_extras: true}",
         approval="before_swap",
         approval_timeout="1d",
         schedule='"0 3 * * *"',
@@ -167,6 +169,7 @@ def test_every_key_arrives_in_the_entities(tmp_path: Path) -> None:
     assert found.offload == OffloadStorage("s3://bucket/x", "aws", 2 << 20)
     assert found.limits == Limits(3, 8 << 20, 7, 0.5, 4, 5, 90.0)
     assert (found.limits.copy.chunk_bytes, found.limits.copy.checkpoint_seconds) == (8 << 20, 0.5)
+    assert (found.reconcile, found.follow) == (Bounds(1, 5, remove_extras=True), None)
     assert (found.approval, found.approval_timeout) == (Approval.BEFORE_SWAP, timedelta(days=1))
     assert (found.schedule, found.pool) == ("0 3 * * *", "slow")
     assert found.strategies == {"workflow_node_executions": ReadStrategy.BY_PARENT}
@@ -191,6 +194,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert (found.last, found.offload, found.schedule, found.pool) == (None, None, None, None)
     assert (found.lanes, found.sample, found.retries, found.limits) == (2, 100, 5, Limits())
     assert (found.approval, found.strategies) == (Approval.NONE, {})
+    assert (found.reconcile, found.follow) == (Bounds(3, 10_000, remove_extras=False), None)
     assert (found.index.text, found.proof) == (TextIndex.FULL, ProofMode.SAMPLE)
 
 
@@ -436,13 +440,16 @@ WRONG: list[tuple[dict[str, str | None], str, str]] = [
     ({"limits": "{chunk: true}"}, "limits.chunk", "is no size"),
     ({"limits": "{page_rows: 0}"}, "limits.page_rows", "greater than or equal to 1"),
     ({"limits": "{chunks: 1}"}, "limits.chunks", "unknown key; did you mean 'chunk'?"),
-    ({"proof": "{mode: all}"}, "proof.mode", "must be 'fingerprint', 'sample' or 'full'"),
+    ({"proof": "{mode: all}"}, "proof.mode", "must be 'count', 'fingerprint'"),
     ({"index": "{text: none}"}, "index.text", "must be 'full', 'match_only' or 'stored'"),
     ({"proof": "{sample: -1}"}, "proof.sample", "greater than or equal to 0"),
     ({"approval": "always"}, "approval", "must be 'none', 'before_backfill' or 'before_swap'"),
     ({"schedule": "'@dayly'"}, "schedule", "there is no preset '@dayly'"),
     ({"schedule": "'0 25 * * *'"}, "schedule", "'25' can't be the hour"),
     ({"schedule": "every day at noon"}, "schedule", "has 4 fields, a cron expression has 5"),
+    ({"follow": "{schedule: '@dayly'}"}, "follow.schedule", "there is no preset '@dayly'"),
+    ({"follow": "{}", "to": "2025-03-31"}, "follow", "a migration with an end isn't followed"),
+    ({"reconcile": "{passes: -1}"}, "reconcile.passes", "must be greater than or equal to 0"),
     ({"strategy": "keyst"}, "strategy", "did you mean 'keyset'?"),
     ({"strategy": "{runs: keyst}"}, "strategy.runs", "did you mean 'keyset'?"),
     ({"strategy": "{run: keyset}"}, "strategy.run", "did you mean 'runs'?"),
