@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_logmigrate.core.errors import Interrupted, TenantInvalid
 from airflow_provider_logmigrate.ledger.runs import RunOutcome
-from airflow_provider_logmigrate.operators import batches
+from airflow_provider_logmigrate.operators import tenants_dry_run
 from airflow_provider_logmigrate.operators.report import RunUnsuccessful
 from tests.integration.operators.errors import told
 from tests.integration.operators.many import ManyRun
@@ -65,7 +65,7 @@ def test_each_tenant_is_migrated_and_one_that_cannot_be_keeps_nobody_from_it(man
 
 def test_tenants_of_one_batch_fail_alone(many: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """More tenants than mapped tasks: the task goes on past the one that fails."""
-    monkeypatch.setattr(batches.batches, "__kwdefaults__", {"most": 1})
+    monkeypatch.setattr(tenants_dry_run, "MAX_BATCHES", 1)
     # An index that is somebody else's stands where the first tenant's should be made.
     many.execute("INSERT INTO events VALUES ('x', 'acme', '2025-01-05', 'done', NULL)")
     made = run(many, tenants=["acme", TENANTS[1]])
