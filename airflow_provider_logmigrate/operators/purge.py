@@ -90,9 +90,10 @@ class PurgeSourceOperator(StoppableOperator, TenantOperator):
     """Delete from the source what a purge plan names, each row proven once more.
 
     Before each unit and in each deleting transaction everything that forbids a deletion is looked
-    at again: certificate, cut-over, age, legal holds, fencing token, and for every single row whether
-    it is the version whose fingerprint is its document's. A row that can't be proven stays, with everything that belongs to it, and is
-    counted with its reason. Stopped or killed at any point, the next run finishes the plan.
+    at again: certificate, cut-over, age, legal holds, fencing token, and for every single row
+    whether it is the version whose fingerprint is its document's. A row that can't be proven stays,
+    with everything that belongs to it, and is counted with its reason. Stopped or killed at any
+    point, the next run finishes the plan.
 
     :param plan_hash: the plan to carry out, as :class:`PurgePlanOperator` returned it.
     :returns: deleted rows by table and by unit, what stayed and why, deleted objects.

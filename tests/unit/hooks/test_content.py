@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,12 @@ def test_what_cannot_be_read_is_an_outage_and_not_a_missing_file(
 def test_a_root_that_is_gone_is_an_outage_and_not_a_storage_without_files(tmp_path: Path) -> None:
     lost = ObjectStorageContent(f"file://{tmp_path}/unmounted")
 
-    for work in (
+    works: list[Callable[[], object]] = [
         lambda: lost.read("a", limit=10),
         lambda: lost.delete("a"),
         lambda: lost.write("a", b""),
-    ):
+    ]
+    for work in works:
         with pytest.raises(SourceUnavailable, match=r"isn't there .*unmounted.* Next: mount it"):
             work()
     assert not (tmp_path / "unmounted").exists()
