@@ -106,7 +106,9 @@ class Gateway:
         place = urlsplit(path).path.strip("/").split("/")
         if place[-1] != "_bulk":
             return None
-        keys = tuple(json.loads(line)["index"]["_id"] for line in body.split(b"\n")[:-1:2])
+        # Deletions have no document behind their line: then these are some of them only.
+        actions = [json.loads(line) for line in body.split(b"\n")[:-1:2]]
+        keys = tuple(action["index"]["_id"] for action in actions if "index" in action)
         bulk = Bulk(unquote(place[0]), keys)
         for hold in self._holds:
             if hold.unsent:
