@@ -105,8 +105,10 @@ def plan(args: Namespace) -> int:
 
 @command
 def status(args: Namespace) -> int:
-    """Units with certificates and dead letters; cut-overs and runs.
+    """Units with certificates, dead letters and what has left them; cut-overs and runs.
 
+    Documents and certificate are those of the copy; ``purged rows`` have left the source since,
+    and ``retention`` tells that documents have left the target, or may have.
     The exit code is 1 if a unit's certificate says that it differs, or a newest run failed.
     """
     config = load_config()
@@ -117,6 +119,7 @@ def status(args: Namespace) -> int:
             name, tenant = migration.name, args.tenant
             certificates = ledger.certificates.latest_by_unit(name)
             letters = ledger.dead_letters.counts(name)
+            purged, aged = ledger.deletions.rows(name), ledger.retentions.units(name)
             for state in ledger.units.states(name, tenant=tenant):
                 certificate = certificates.get(state.unit)
                 report["units"].append(
@@ -125,6 +128,8 @@ def status(args: Namespace) -> int:
                         "phase": state.phase.value,
                         "documents": state.counters.documents,
                         "dead letters": letters.get(state.unit, 0),
+                        "purged rows": purged.get(state.unit, 0),
+                        "retention": "deleted" if state.unit in aged else None,
                         "certificate": certificate.verdict.value if certificate else None,
                         "proof": certificate.id if certificate else None,
                         "index": state.index,

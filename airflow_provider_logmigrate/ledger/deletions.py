@@ -76,6 +76,17 @@ class Deletions:
             for hour, count, high, low in rows
         }
 
+    def rows(self, migration: str) -> dict[str, int]:
+        """Rows of each unit's own table that were purged and aren't restored, by unit."""
+        table = tables.deletion_hour
+        query = (
+            select(table.c.unit, func.sum(table.c.rows))
+            .where(table.c.migration == migration, table.c.rows > 0)
+            .group_by(table.c.unit)
+        )
+        found = self._database.transact(lambda c: c.execute(query).all())
+        return {unit: int(rows) for unit, rows in found}
+
     def counts(self, migration: str, unit: str) -> dict[str, int]:
         """Rows by table that left with a unit and aren't restored."""
         table = tables.deletion_batch

@@ -20,6 +20,7 @@ def test_purged_rows_come_back_by_command(cli: Cli, stage: Stage) -> None:
     _purge(stage)
     assert stage.execute("SELECT count(*) FROM events") == [(0,)]
     of = ("--migration", "logs", "--tenant", "acme")
+    assert _purged(cli) == 20
 
     wrong = cli("restore", *of, "--units", "events/acme/2024-12")
     assert wrong.code == 1
@@ -33,9 +34,15 @@ def test_purged_rows_come_back_by_command(cli: Cli, stage: Stage) -> None:
     assert done.code == 0, done.err
     assert done.json == [{"unit": UNIT, "rows": 20, "batches": 1, "objects": 0}]
     assert stage.execute("SELECT * FROM events ORDER BY id") == rows
+    assert _purged(cli) == 0
 
     again = cli("restore", *of, "-o", "json")
     assert (again.code, again.json) == (0, [])
+
+
+def _purged(cli: Cli) -> int:
+    (unit,) = cli("status", "-o", "json").json["units"]
+    return int(unit["purged rows"])
 
 
 def _purge(stage: Stage) -> None:
