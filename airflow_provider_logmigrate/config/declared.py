@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_logmigrate.config.models import (
+from airflow_provider_logmigrate.config.stream_models import (
     SettledValuesModel,
     SettledWithParentModel,
     StreamModel,

@@ -134,7 +134,8 @@ class _Migrations:
         ]
 
     def _read_one(self, name: str, values: Any) -> list[Fault]:
-        from airflow_provider_logmigrate.config.models import MIGRATION_NAME, MigrationModel
+        from airflow_provider_logmigrate.config.fields import MIGRATION_NAME
+        from airflow_provider_logmigrate.config.models import MigrationModel
         from airflow_provider_logmigrate.config.resolve import resolve_migration
 
         here: Location = ("migrations", name)

@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from airflow_provider_logmigrate.config.choice import choose_streams
+from airflow_provider_logmigrate.config.copy_models import ProtectModel
+from airflow_provider_logmigrate.config.deletion_models import HoldModel, PurgeModel, RetentionModel
 from airflow_provider_logmigrate.config.document import Fault, Location
 from airflow_provider_logmigrate.config.entities import (
     Approval,
@@ -27,14 +29,8 @@ from airflow_provider_logmigrate.config.entities import (
     Store,
     StoreType,
 )
-from airflow_provider_logmigrate.config.models import (
-    MAX_PREFIX,
-    HoldModel,
-    MigrationModel,
-    ProtectModel,
-    PurgeModel,
-    RetentionModel,
-)
+from airflow_provider_logmigrate.config.fields import MAX_PREFIX
+from airflow_provider_logmigrate.config.models import MigrationModel
 from airflow_provider_logmigrate.config.schedule import schedule_fault
 from airflow_provider_logmigrate.config.tenants import read_tenants
 from airflow_provider_logmigrate.core.certificate import ProofMode
