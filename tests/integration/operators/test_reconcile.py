@@ -157,8 +157,9 @@ def test_more_differences_than_allowed_touch_nothing(stage: Stage) -> None:
 
 @pytest.fixture
 def half(stage: Stage) -> Run:
-    """2,000 rows, of which every other one has lost its document."""
+    """2,000 rows, of which every other one has lost its document; a repair takes seconds."""
     run = copied(stage, 2_000, limits=SMALL_STEPS)
+    stage.configure(**REPAIRS, limits={**SMALL_STEPS, "documents_per_second": 400})
     stage.client.request("POST", f"/{stage.index(UNIT)}/_refresh")
     stage.client.request(
         "POST",
