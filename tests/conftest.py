@@ -17,8 +17,28 @@ if TYPE_CHECKING:
     from devstack.opensearch import OpenSearchServer
     from devstack.postgres import PostgresServer
 
+AIRFLOW = "airflow"
+"""The tests that share one Airflow."""
+
 SHARED_HEAP_MB = 1024
 """For an engine that holds the indices of hundreds of tests; half as much trips its breakers."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Spread over processes, a file stays in one, and Airflow's tests are one's first business.
+
+    They mostly wait, and take longest: the others run beside them.
+    """
+    here = Path(__file__).parent
+
+    def group(item: pytest.Item) -> str:
+        place = item.path.relative_to(here)
+        return AIRFLOW if place.parts[0] in ("scaleout", "system") else place.as_posix()
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: group(item) != AIRFLOW)
 
 
 @pytest.fixture(scope="session")
