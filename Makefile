@@ -29,7 +29,7 @@ status: demo-env ## Say what runs
 	@$(RUN) -m devstack status
 
 test: dev-env ## Run all tests, on real servers
-	$(RUN) -m pytest -n 2 --dist loadgroup --durations 15
+	$(RUN) -m pytest -n 2 --no-loadscope-reorder --durations 15
 
 bench: dev-env ## Measure speed, memory and overhead (ONLY=section,section FULL=1 SCALE=0.01)
 	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(FULL),--full) $(if $(SCALE),--scale $(SCALE))

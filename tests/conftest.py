@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,28 +17,31 @@ if TYPE_CHECKING:
     from devstack.opensearch import OpenSearchServer
     from devstack.postgres import PostgresServer
 
-AIRFLOW = "airflow"
-"""The tests that share one Airflow."""
+AIRFLOW = ("tests/system/", "tests/scaleout/")
+"""The tests that wait for Airflow."""
 
 SHARED_HEAP_MB = 1024
 """For an engine that holds the indices of hundreds of tests; half as much trips its breakers."""
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spread over processes, a file's tests stay in one, and so do all of Airflow's."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return "airflow" if nodeid.startswith(AIRFLOW) else nodeid.split("::")[0]
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Spread over processes, a file stays in one, and Airflow's tests are one's first business.
+    """Among several processes, Airflow's tests are one's first business.
 
     They mostly wait, and take longest: the others run beside them.
     """
-    here = Path(__file__).parent
-
-    def group(item: pytest.Item) -> str:
-        place = item.path.relative_to(here)
-        return AIRFLOW if place.parts[0] in ("scaleout", "system") else place.as_posix()
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: group(item) != AIRFLOW)
+        items.sort(key=lambda item: not item.nodeid.startswith(AIRFLOW))
 
 
 @pytest.fixture(scope="session")
