@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from airflow_provider_logmigrate.core.errors import PlanUnusable
 from airflow_provider_logmigrate.core.retention import RetentionItem, RetentionPlan
 from airflow_provider_logmigrate.core.retention_run import ItemState
 from airflow_provider_logmigrate.ledger import history
 from airflow_provider_logmigrate.ledger.database import Database
 from airflow_provider_logmigrate.ledger.fence import hold
 from airflow_provider_logmigrate.ledger.schema import tables
+from airflow_provider_logmigrate.ledger.stored_plans import StoredPlans
 from airflow_provider_logmigrate.ledger.text import storable
 
 
@@ -39,54 +39,24 @@ class Retentions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._plans = StoredPlans(
+            database,
+            tables.retention_plan,
+            kind="retention plan",
+            action="retention.planned",
+            parse=RetentionPlan.from_json,
+        )
 
     def save(self, plan: RetentionPlan) -> str:
         """Keep the plan and return its hash. Idempotent; why others stay is kept anew."""
-        plan_hash, table = plan.hash, tables.retention_plan
-
-        def work(connection: Connection) -> None:
-            statement = insert(table).values(
-                hash=plan_hash,
-                migration=plan.migration,
-                body=plan.to_json(),
-                who=storable(self._database.who),
-            )
-            kept = statement.on_conflict_do_nothing().returning(table.c.hash)
-            if connection.execute(kept).first() is None:
-                renewed = update(table).where(table.c.hash == plan_hash)
-                connection.execute(renewed.values(body=plan.to_json()))
-            else:
-                history.append(
-                    connection,
-                    who=self._database.who,
-                    action="retention.planned",
-                    subject=plan_hash,
-                    migration=plan.migration,
-                    indices=len(plan.items),
-                    documents=plan.documents,
-                )
-
-        self._database.transact(work)
-        return plan_hash
+        return self._plans.save(plan, indices=len(plan.items), documents=plan.documents)
 
     def load(self, plan_hash: str) -> RetentionPlan:
         """The plan with this hash.
 
         :raises PlanUnusable: there is none, or the stored one was changed by hand.
         """
-        table = tables.retention_plan
-        query = select(table.c.body).where(table.c.hash == storable(plan_hash))
-        body: dict[str, Any] | None = self._database.transact(lambda c: c.scalar(query))
-        where = f"retention plan {plan_hash}"
-        if body is None:
-            raise PlanUnusable("the ledger has no such retention plan", where=where)
-        try:
-            plan = RetentionPlan.from_json(body)
-        except (KeyError, TypeError, ValueError) as error:
-            raise PlanUnusable(f"the stored plan can't be read: {error!r}", where=where) from error
-        if plan.hash != plan_hash:
-            raise PlanUnusable("the stored plan isn't what was saved", where=where)
-        return plan
+        return self._plans.load(plan_hash)
 
     def item(
         self, plan: RetentionPlan, item: RetentionItem, *, attempt: int, holder: str
