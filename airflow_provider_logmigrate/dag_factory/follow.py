@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.naming import migration_dag_id
-from airflow_provider_logmigrate.dag_factory.defaults import TAG, task_defaults
+from airflow_provider_logmigrate.dag_factory.defaults import new_dag
 from airflow_provider_logmigrate.dag_factory.params import group_params
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def follow_dag_id(migration: str) -> str:
 
 def follow_dag(migration: Migration) -> DAG:
     """The DAG that follows a migration's tenants."""
-    from airflow.sdk import DAG, task_group
+    from airflow.sdk import task_group
     from airflow.sdk.definitions.param import ParamsDict
 
     from airflow_provider_logmigrate.operators.follow import (
@@ -42,16 +42,13 @@ def follow_dag(migration: Migration) -> DAG:
 
     name = {"migration": migration.name}
     pooled: dict[str, Any] = {"pool": migration.pool} if migration.pool else {}
-    with DAG(
-        dag_id=follow_dag_id(migration.name),
-        dag_display_name=f"{migration.name}: follow",
+    with new_dag(
+        migration,
+        follow_dag_id(migration.name),
+        title="follow",
         description="Keeps open periods in step with the source: proves, repairs, adds new ones",
-        doc_md=_DOC,
+        doc=_DOC,
         schedule=migration.follow.schedule if migration.follow else None,
-        catchup=False,
-        max_active_runs=1,
-        tags=[TAG, migration.name],
-        default_args=task_defaults(migration),
     ) as dag:
         plan = FollowPlanOperator(task_id="dry_run", **name)
 

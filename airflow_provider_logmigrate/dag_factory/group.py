@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.naming import migration_dag_id
-from airflow_provider_logmigrate.dag_factory.defaults import TAG, approval_task, task_defaults
+from airflow_provider_logmigrate.dag_factory.defaults import approval_of_plan, new_dag
 from airflow_provider_logmigrate.dag_factory.params import group_params
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def group_dag_id(migration: str) -> str:
 
 def group_dag(migration: Migration) -> DAG:
     """The DAG of all tenants of a migration."""
-    from airflow.sdk import DAG, task_group
+    from airflow.sdk import task_group
     from airflow.sdk.definitions.param import ParamsDict
 
     from airflow_provider_logmigrate.config.entities import Approval
@@ -80,16 +80,13 @@ def group_dag(migration: Migration) -> DAG:
             before >> swap
         swap >> report
 
-    with DAG(
-        dag_id=group_dag_id(migration.name),
-        dag_display_name=f"{migration.name}: {len(migration.tenants)} tenants",
+    with new_dag(
+        migration,
+        group_dag_id(migration.name),
+        title=f"{len(migration.tenants)} tenants",
         description=f"Moves tenants' logs to {migration.target.name}, proves and cuts over",
-        doc_md=_doc(migration),
+        doc=_doc(migration),
         schedule=migration.schedule,
-        catchup=False,
-        max_active_runs=1,
-        tags=[TAG, migration.name],
-        default_args=task_defaults(migration),
     ) as dag:
         plan = TenantsDryRunOperator(task_id="dry_run", **name)
         if asked_last:
@@ -102,7 +99,7 @@ def group_dag(migration: Migration) -> DAG:
             def tenants(batch: Any) -> None:
                 finish(batch, before=None)
 
-            approval = approval_task(
+            approval = approval_of_plan(
                 migration,
                 what="swap of its tenants",
                 head=_PLANS,
@@ -120,7 +117,7 @@ def group_dag(migration: Migration) -> DAG:
             if migration.approval is Approval.BEFORE_BACKFILL:
                 (
                     plan
-                    >> approval_task(migration, what="backfill of its tenants", head=_PLANS)
+                    >> approval_of_plan(migration, what="backfill of its tenants", head=_PLANS)
                     >> group
                 )
     dag.params = ParamsDict(group_params(migration))

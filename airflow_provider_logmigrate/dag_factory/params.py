@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow.sdk import Param
+
     from airflow_provider_logmigrate.config.entities import Migration
 
 EXAMPLES = 20
 """Tenants that the form offers; a name is checked when the run starts."""
+_LISTED_TENANTS = 500
+"""More tenants than this aren't offered as a list."""
 
 
 def run_params(migration: Migration) -> dict[str, Any]:
@@ -76,3 +80,28 @@ def group_params(migration: Migration) -> dict[str, Any]:
         examples=list(migration.tenants[:EXAMPLES]),
     )
     return {"tenants": tenants, **run_params(migration)}
+
+
+def tenant_param(migration: Migration) -> Param:
+    """The one tenant of a run that is for one.
+
+    Without a default: a run that names no tenant is refused instead of taking the first one.
+    """
+    from airflow.sdk import Param
+
+    listed = migration.tenants[: _LISTED_TENANTS + 1]
+    choice = {"enum": list(listed)} if 0 < len(listed) <= _LISTED_TENANTS else {"minLength": 1}
+    return Param(type="string", title="Tenant", description_md="Whose rows.", **choice)
+
+
+def plan_param(kind: str) -> Param:
+    """The plan that a run is to carry out, of all those of a kind."""
+    from airflow.sdk import Param
+
+    return Param(
+        None,
+        type=["null", "string"],
+        pattern="^[0-9a-f]{64}$",
+        title="Plan",
+        description_md=f"Hash of a {kind} that was seen before: carries out just that.",
+    )

@@ -9,16 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.naming import migration_dag_id
-from airflow_provider_logmigrate.dag_factory.defaults import TAG, task_defaults
+from airflow_provider_logmigrate.dag_factory.defaults import approval_task, new_dag
+from airflow_provider_logmigrate.dag_factory.params import plan_param, tenant_param
 
 if TYPE_CHECKING:
-    from airflow.sdk import DAG, BaseOperator, Param
+    from airflow.sdk import DAG, BaseOperator
 
     from airflow_provider_logmigrate.config.entities import Migration
 
 PURGE_ROLE, RESTORE_ROLE = "purge", "restore"
-_LISTED_TENANTS = 500
-"""More tenants than this aren't offered as a list."""
 _TENANT = "{{ params.tenant }}"
 
 
@@ -41,7 +40,7 @@ def purge_dag(migration: Migration) -> DAG:
 
     asks = migration.purge is not None and migration.purge.approval
     names: dict[str, Any] = {"migration": migration.name, "tenant": _TENANT}
-    with _dag(migration, purge_dag_id(migration.name), PURGE_ROLE, _PURGE_DOC) as dag:
+    with new_dag(migration, purge_dag_id(migration.name), title=PURGE_ROLE, doc=_PURGE_DOC) as dag:
         plan = PurgePlanOperator(task_id="plan", approved_later=asks, **names)
         purge = PurgeSourceOperator(
             task_id="purge",
@@ -55,20 +54,14 @@ def purge_dag(migration: Migration) -> DAG:
     day: dict[str, Any] = {"type": ["null", "string"], "format": "date"}
     dag.params = ParamsDict(
         {
-            "tenant": _tenant(migration),
+            "tenant": tenant_param(migration),
             "before": Param(
                 None,
                 title="Before",
                 description_md="Only periods that end by the start of this day.",
                 **day,
             ),
-            "plan": Param(
-                None,
-                type=["null", "string"],
-                pattern="^[0-9a-f]{64}$",
-                title="Plan",
-                description_md="Hash of a purge plan that was seen before: carries out just that.",
-            ),
+            "plan": plan_param("purge plan"),
         }
     )
     return dag
@@ -81,11 +74,13 @@ def restore_dag(migration: Migration) -> DAG:
 
     from airflow_provider_logmigrate.operators.restore import RestoreOperator
 
-    with _dag(migration, restore_dag_id(migration.name), RESTORE_ROLE, _RESTORE_DOC) as dag:
+    with new_dag(
+        migration, restore_dag_id(migration.name), title=RESTORE_ROLE, doc=_RESTORE_DOC
+    ) as dag:
         RestoreOperator(task_id="restore", migration=migration.name, tenant=_TENANT)
     dag.params = ParamsDict(
         {
-            "tenant": _tenant(migration),
+            "tenant": tenant_param(migration),
             "units": Param(
                 [],
                 type="array",
@@ -98,47 +93,17 @@ def restore_dag(migration: Migration) -> DAG:
     return dag
 
 
-def _dag(migration: Migration, dag_id: str, role: str, doc: str) -> DAG:
-    from airflow.sdk import DAG
-
-    return DAG(
-        dag_id=dag_id,
-        dag_display_name=f"{migration.name}: {role}",
-        description=doc.partition(".")[0],
-        doc_md=doc,
-        schedule=None,
-        catchup=False,
-        max_active_runs=1,
-        tags=[TAG, migration.name],
-        default_args=task_defaults(migration),
-    )
-
-
-def _tenant(migration: Migration) -> Param:
-    from airflow.sdk import Param
-
-    listed = migration.tenants[: _LISTED_TENANTS + 1]
-    choice = {"enum": list(listed)} if 0 < len(listed) <= _LISTED_TENANTS else {"minLength": 1}
-    # Without a default: a run that names no tenant is refused instead of taking the first one.
-    return Param(type="string", title="Tenant", description_md="Whose rows.", **choice)
-
-
 def _approval(migration: Migration) -> BaseOperator:
-    from airflow.providers.standard.operators.hitl import ApprovalOperator
-
-    approval: BaseOperator = ApprovalOperator(
-        task_id="approval",
-        subject=f"{migration.name}: delete proven rows of tenant {_TENANT} from the source?",
+    return approval_task(
+        migration,
+        subject=f"delete proven rows of tenant {_TENANT} from the source?",
         body=(
             "{% set plan = ti.xcom_pull(task_ids='plan') %}"
             "Purge plan `{{ plan['plan'] }}`: {{ plan['units'] }} units, at most"
             " {{ plan['rows'] }} rows go, {{ plan['kept'] }} units stay. The log of the task `plan`"
             " lists them."
         ),
-        response_timeout=migration.approval_timeout,
-        retries=0,  # a wait that timed out ends the run instead of asking again
     )
-    return approval
 
 
 _PURGE_DOC = """Deletes proven rows from the source.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_logmigrate.core.naming import migration_dag_id
-from airflow_provider_logmigrate.dag_factory.defaults import TAG, task_defaults
+from airflow_provider_logmigrate.dag_factory.defaults import new_dag
+from airflow_provider_logmigrate.dag_factory.params import tenant_param
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from airflow_provider_logmigrate.config.entities import Migration
 
 REDRIVE_ROLE = "redrive"
-_LISTED_TENANTS = 500
-"""More tenants than this aren't offered as a list."""
 
 _DOC = """Sends documents again that the target has refused.
 
@@ -30,30 +29,22 @@ def redrive_dag_id(migration: str) -> str:
 
 def redrive_dag(migration: Migration) -> DAG:
     """The redrive of one tenant of a migration."""
-    from airflow.sdk import DAG, Param
+    from airflow.sdk import Param
     from airflow.sdk.definitions.param import ParamsDict
 
     from airflow_provider_logmigrate.operators.redrive import RedriveOperator
 
-    with DAG(
-        dag_id=redrive_dag_id(migration.name),
-        dag_display_name=f"{migration.name}: {REDRIVE_ROLE}",
-        description=_DOC.partition(".")[0],
-        doc_md=_DOC,
-        schedule=None,
-        catchup=False,
-        max_active_runs=1,
-        tags=[TAG, migration.name],
-        default_args=task_defaults(migration),
+    with new_dag(
+        migration,
+        redrive_dag_id(migration.name),
+        title=REDRIVE_ROLE,
+        doc=_DOC,
     ) as dag:
         RedriveOperator(task_id="redrive", migration=migration.name, tenant="{{ params.tenant }}")
-    listed = migration.tenants[: _LISTED_TENANTS + 1]
-    choice = {"enum": list(listed)} if 0 < len(listed) <= _LISTED_TENANTS else {"minLength": 1}
     known = [*migration.aliases, *(stream.name for stream in migration.streams)]
     dag.params = ParamsDict(
         {
-            # Without a default: a run that names no tenant is refused.
-            "tenant": Param(type="string", title="Tenant", description_md="Whose rows.", **choice),
+            "tenant": tenant_param(migration),
             "streams": Param(
                 [],
                 type="array",

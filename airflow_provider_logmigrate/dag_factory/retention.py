@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_logmigrate.core.naming import migration_dag_id
-from airflow_provider_logmigrate.dag_factory.defaults import TAG, task_defaults
+from airflow_provider_logmigrate.dag_factory.defaults import approval_task, new_dag
+from airflow_provider_logmigrate.dag_factory.params import plan_param
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, BaseOperator
@@ -26,7 +27,6 @@ def retention_dag_id(migration: str) -> str:
 
 def retention_dag(migration: Migration) -> DAG:
     """The retention of a migration, which must have one."""
-    from airflow.sdk import DAG, Param
     from airflow.sdk.definitions.param import ParamsDict
 
     from airflow_provider_logmigrate.operators.retention import (
@@ -36,16 +36,12 @@ def retention_dag(migration: Migration) -> DAG:
 
     settings = migration.retention
     assert settings is not None  # build_dags has looked
-    with DAG(
-        dag_id=retention_dag_id(migration.name),
-        dag_display_name=f"{migration.name}: {RETENTION_ROLE}",
-        description=_DOC.partition(".")[0],
-        doc_md=_DOC,
+    with new_dag(
+        migration,
+        retention_dag_id(migration.name),
+        title=RETENTION_ROLE,
+        doc=_DOC,
         schedule=settings.schedule,
-        catchup=False,
-        max_active_runs=1,
-        tags=[TAG, migration.name],
-        default_args=task_defaults(migration),
     ) as dag:
         plan = RetentionPlanOperator(
             task_id="plan", migration=migration.name, approved_later=settings.approval
@@ -59,37 +55,21 @@ def retention_dag(migration: Migration) -> DAG:
             plan >> _approval(migration) >> cleanup
         else:
             plan >> cleanup
-    dag.params = ParamsDict(
-        {
-            "plan": Param(
-                None,
-                type=["null", "string"],
-                pattern="^[0-9a-f]{64}$",
-                title="Plan",
-                description_md="Hash of a retention plan that was seen before: carries out just"
-                " that.",
-            ),
-        }
-    )
+    dag.params = ParamsDict({"plan": plan_param("retention plan")})
     return dag
 
 
 def _approval(migration: Migration) -> BaseOperator:
-    from airflow.providers.standard.operators.hitl import ApprovalOperator
-
-    approval: BaseOperator = ApprovalOperator(
-        task_id="approval",
-        subject=f"{migration.name}: delete what is too old from the target?",
+    return approval_task(
+        migration,
+        subject="delete what is too old from the target?",
         body=(
             "{% set plan = ti.xcom_pull(task_ids='plan') %}"
             "Retention plan `{{ plan['plan'] }}`: {{ plan['documents'] }} documents of"
             " {{ plan['indices'] }} indices go. The log of the task `plan` lists them, and why"
             " others stay."
         ),
-        response_timeout=migration.approval_timeout,
-        retries=0,  # a wait that timed out ends the run instead of asking again
     )
-    return approval
 
 
 _DOC = """Deletes from the target what is too old.

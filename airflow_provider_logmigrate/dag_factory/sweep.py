@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.naming import migration_dag_id
 from airflow_provider_logmigrate.core.plan import ReadStrategy
-from airflow_provider_logmigrate.dag_factory.defaults import TAG, task_defaults
+from airflow_provider_logmigrate.dag_factory.defaults import new_dag
 from airflow_provider_logmigrate.dag_factory.params import run_params
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def sweep_dag(migration: Migration, *, group_dag: str | None = None) -> DAG:
 
     :param group_dag: id of the DAG of all tenants, where they have none of their own.
     """
-    from airflow.sdk import DAG
     from airflow.sdk.definitions.param import ParamsDict
 
     from airflow_provider_logmigrate.operators.sweep import (
@@ -53,16 +52,12 @@ def sweep_dag(migration: Migration, *, group_dag: str | None = None) -> DAG:
 
     name = {"migration": migration.name}
     pooled: dict[str, Any] = {"pool": migration.pool} if migration.pool else {}
-    with DAG(
-        dag_id=sweep_dag_id(migration.name),
-        dag_display_name=f"{migration.name}: sweep",
+    with new_dag(
+        migration,
+        sweep_dag_id(migration.name),
+        title="sweep",
         description="Copies whole tables for all tenants in one pass; their DAGs prove and swap",
-        doc_md=_doc(migration),
-        schedule=None,
-        catchup=False,
-        max_active_runs=1,
-        tags=[TAG, migration.name],
-        default_args=task_defaults(migration),
+        doc=_doc(migration),
     ) as dag:
         plan = SweepPlanOperator(task_id=PLAN_TASK, **name)
         swept = SweepOperator.partial(

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.naming import dag_id
-from airflow_provider_logmigrate.dag_factory.defaults import TAG, approval_task, task_defaults
+from airflow_provider_logmigrate.dag_factory.defaults import approval_of_plan, new_dag
 from airflow_provider_logmigrate.dag_factory.params import run_params
 from airflow_provider_logmigrate.operators.links import REPORT_TASK
 
@@ -25,7 +25,6 @@ _PLAN = "Plan `{{ plan['hash'][:12] }}`"
 
 def tenant_dag(migration: Migration, tenant: str) -> DAG:
     """The DAG of one tenant."""
-    from airflow.sdk import DAG
     from airflow.sdk.definitions.param import ParamsDict
 
     from airflow_provider_logmigrate.config.entities import Approval
@@ -37,16 +36,13 @@ def tenant_dag(migration: Migration, tenant: str) -> DAG:
 
     names: dict[str, Any] = {"migration": migration.name, "tenant": tenant}
     pooled: dict[str, Any] = {"pool": migration.pool} if migration.pool else {}
-    with DAG(
-        dag_id=dag_id(migration.name, tenant),
-        dag_display_name=f"{migration.name}: {tenant}",
+    with new_dag(
+        migration,
+        dag_id(migration.name, tenant),
+        title=tenant,
         description=f"Moves {tenant}'s logs to {migration.target.name}, proves and cuts over",
-        doc_md=_doc(migration, tenant),
+        doc=_doc(migration, tenant),
         schedule=migration.schedule,
-        catchup=False,
-        max_active_runs=1,
-        tags=[TAG, migration.name],
-        default_args=task_defaults(migration),
     ) as dag:
         plan = DryRunOperator(task_id="dry_run", **names)
         backfill = BackfillOperator.partial(
@@ -62,10 +58,12 @@ def tenant_dag(migration: Migration, tenant: str) -> DAG:
         [*steps] >> report
         if migration.approval is Approval.BEFORE_BACKFILL:
             steps.insert(
-                1, approval_task(migration, what=f"backfill of tenant {tenant}", head=_PLAN)
+                1, approval_of_plan(migration, what=f"backfill of tenant {tenant}", head=_PLAN)
             )
         elif migration.approval is Approval.BEFORE_SWAP:
-            steps.insert(3, approval_task(migration, what=f"swap of tenant {tenant}", head=_PLAN))
+            steps.insert(
+                3, approval_of_plan(migration, what=f"swap of tenant {tenant}", head=_PLAN)
+            )
         for earlier, later in pairwise(steps):
             earlier >> later
     # At the end: Airflow copies a DAG's parameters into each task that is made before, which made
