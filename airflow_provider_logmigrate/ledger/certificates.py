@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from airflow_provider_logmigrate.core.certificate import Certificate
 from airflow_provider_logmigrate.core.errors import PlanUnusable
 from airflow_provider_logmigrate.ledger import history
+from airflow_provider_logmigrate.ledger.arrived import close_letters
 from airflow_provider_logmigrate.ledger.database import Database
 from airflow_provider_logmigrate.ledger.schema import tables
 from airflow_provider_logmigrate.ledger.text import storable
@@ -22,8 +23,14 @@ class Certificates:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def save(self, migration: str, certificate: Certificate) -> None:
-        """Keep the certificate; durable on return. Idempotent by its id."""
+    def save(
+        self, migration: str, certificate: Certificate, *, arrived: Collection[str] = ()
+    ) -> None:
+        """Keep the certificate; durable on return. Idempotent by its id.
+
+        :param arrived: keys of documents that its proof has found. Their dead letters are closed
+            with it, both or nothing: no kill leaves a letter closed and the gap certified.
+        """
         table = tables.certificate
 
         def work(connection: Connection) -> None:
@@ -47,6 +54,13 @@ class Certificates:
                 certificate=certificate.id,
                 verdict=certificate.verdict.value,
                 plan=certificate.plan_hash,
+            )
+            close_letters(
+                connection,
+                migration=migration,
+                unit=certificate.unit,
+                keys=arrived,
+                who=self._database.who,
             )
 
         self._database.transact(work)

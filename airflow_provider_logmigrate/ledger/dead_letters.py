@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    LargeBinary,
-    Select,
-    bindparam,
-    case,
-    func,
-    select,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import Connection, Select, case, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from airflow_provider_logmigrate.core.errors import PlanUnusable
 from airflow_provider_logmigrate.core.plan import UnitPlan
@@ -37,7 +28,11 @@ __all__ = ["Choice", "DeadLetter", "DeadLetters", "LetterState", "Unresolved"]
 
 
 class DeadLetters:
-    """Keeps refused documents, one per unit and key."""
+    """Keeps refused documents, one per unit and key.
+
+    Those that have got through are closed with the certificate of the proof that saw it, see
+    :meth:`Certificates.save`.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -223,48 +218,6 @@ class DeadLetters:
         query = select(tables.dead_letter.c.document).where(tables.dead_letter.c.id == identifier)
         found = self._database.transact(lambda connection: connection.scalar(query))
         return None if found is None else bytes(found)
-
-    def resolve(
-        self, migration: str, unit: str, keys: Collection[str], *, attempt: int | None = None
-    ) -> int:
-        """Mark those whose documents the target has by now; returns how many there were.
-
-        :param keys: keys that were seen in the target, by an acknowledged write or by a proof.
-        :param attempt: fence the change to this attempt; ``None`` where no attempt copies, as in a
-            proof.
-        :raises Fenced: ``attempt`` doesn't hold the unit any more.
-        """
-        if not keys:
-            return 0
-        table = tables.dead_letter
-        digests = bindparam("digests", [key_digest(key) for key in keys], ARRAY(LargeBinary))
-        statement = (
-            update(table)
-            .where(
-                table.c.migration == migration,
-                table.c.unit == unit,
-                table.c.state != LetterState.REDRIVEN.value,
-                table.c.key_digest == func.any(digests),
-            )
-            .values(state=LetterState.REDRIVEN.value, updated_at=func.now())
-        )
-
-        def work(connection: Connection) -> int:
-            if attempt is not None:
-                hold(connection, migration=migration, unit=unit, attempt=attempt)
-            count = connection.execute(statement).rowcount
-            if count:
-                history.append(
-                    connection,
-                    who=self._database.who,
-                    action="dead_letters.redriven",
-                    subject=f"{migration}/{unit}",
-                    attempt=attempt,
-                    count=count,
-                )
-            return count
-
-        return self._database.transact(work)
 
 
 def _summary() -> Select[Any]:

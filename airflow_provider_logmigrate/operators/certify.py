@@ -109,8 +109,7 @@ def certify_unit(
     )
     look.as_of = look.as_of if look.proof else now
     look.proof = proof
-    if mode is not ProofMode.COUNT and (left := letters.all - named):
-        _resolve_arrived(bench, ledger, plan, left)
+    arrived = _arrived(bench, plan, letters.all - named) if mode is not ProofMode.COUNT else ()
     total = proof.source.total
     youngest = proof.source.max_event_time
     certificate = Certificate(
@@ -137,22 +136,19 @@ def certify_unit(
         tally=proof.tally,
         by_hand=by_hand(bench, plan, mode=mode, upper=upper, sample=sample, seed=seed, gone=gone),
     )
-    ledger.certificates.save(bench.migration.name, certificate)
+    ledger.certificates.save(bench.migration.name, certificate, arrived=arrived)
     return certificate
 
 
-def _resolve_arrived(
-    bench: Workbench, ledger: Ledger, plan: UnitPlan, unnamed: Collection[str]
-) -> None:
-    """Dead letters whose documents are there by now have got through.
+def _arrived(bench: Workbench, plan: UnitPlan, unnamed: Collection[str]) -> Collection[str]:
+    """Of dead letters, the keys whose documents are there by now: they have got through.
 
     One whose row is gone or isn't settled any more is no finding either, yet has no document: it
     stays as it is.
 
     :param unnamed: keys that no finding names.
     """
-    if arrived := bench.target.present(plan, sorted(unnamed)):
-        ledger.dead_letters.resolve(bench.migration.name, plan.key, arrived)
+    return bench.target.present(plan, sorted(unnamed)) if unnamed else ()
 
 
 def by_hand(

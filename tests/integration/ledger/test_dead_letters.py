@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from airflow_provider_logmigrate.core.certificate import Certificate, Tally, Verdict
 from airflow_provider_logmigrate.core.errors import Fenced
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.ports import Rejected
@@ -66,29 +68,50 @@ def test_an_old_attempt_adds_nothing(claimed: Ledger, unit: UnitPlan) -> None:
     assert [entry.action for entry in claimed.history.list()] == ["unit.claimed"] * 2
 
 
+def prove(ledger: Ledger, unit: UnitPlan, arrived: Sequence[str], *, proof: str = "c-1") -> None:
+    """Keep the certificate of a proof that has found these documents."""
+    certificate = Certificate(
+        id=proof,
+        unit=unit.key,
+        index=unit.index,
+        definition=unit.definition,
+        plan_hash="p",
+        mode="fingerprint",
+        verdict=Verdict.EQUAL,
+        rows=2,
+        documents=2,
+        held_back=0,
+        pending=0,
+        rejected=0,
+        high=1,
+        low=1,
+        upper="2025-02-01T00:00:00+00:00",
+        as_of="2025-03-01T00:00:00+00:00",
+        max_event_time=None,
+        sampled=0,
+        seed=1,
+        tally=Tally(),
+    )
+    ledger.certificates.save("dify", certificate, arrived=arrived)
+
+
 def test_a_key_that_got_through_is_redriven_and_may_be_refused_again(
     claimed: Ledger, unit: UnitPlan
 ) -> None:
     claimed.dead_letters.add("dify", unit, [refused("a"), refused("b")], attempt=1)
 
-    assert claimed.dead_letters.resolve("dify", unit.key, ["a", "never refused"], attempt=1) == 1
-    assert claimed.dead_letters.resolve("dify", unit.key, ["a"]) == 0
+    prove(claimed, unit, ["a", "never refused"])
+    prove(claimed, unit, ["a"], proof="c-2")
     assert claimed.dead_letters.unresolved("dify", unit.key).rejected == {"b"}
     (done,) = claimed.dead_letters.list("dify", state=LetterState.REDRIVEN)
     assert done.key == "a"
+    redriven = [e for e in claimed.history.list() if e.action == "dead_letters.redriven"]
+    assert [entry.detail["count"] for entry in redriven] == [1]
 
     claimed.dead_letters.add("dify", unit, [refused("a")], attempt=1)
     assert claimed.dead_letters.unresolved("dify", unit.key).rejected == {"a", "b"}
-
-
-def test_an_old_attempt_resolves_nothing(claimed: Ledger, unit: UnitPlan) -> None:
-    claimed.dead_letters.add("dify", unit, [refused("a")], attempt=1)
-    claimed.units.claim("dify", unit, attempt=2, holder="retry")
-
-    with pytest.raises(Fenced):
-        claimed.dead_letters.resolve("dify", unit.key, ["a"], attempt=1)
-
-    assert claimed.dead_letters.unresolved("dify", unit.key).rejected == {"a"}
+    prove(claimed, unit, ["a"], proof="c-2")
+    assert claimed.dead_letters.unresolved("dify", unit.key).rejected == {"a", "b"}, "said before"
 
 
 def test_units_do_not_share_letters(claimed: Ledger, unit: UnitPlan) -> None:
@@ -97,7 +120,7 @@ def test_units_do_not_share_letters(claimed: Ledger, unit: UnitPlan) -> None:
     claimed.dead_letters.add("dify", unit, [refused("k")], attempt=1)
     claimed.dead_letters.add("dify", other, [refused("k")], attempt=1)
 
-    assert claimed.dead_letters.resolve("dify", other.key, ["k"]) == 1
+    prove(claimed, other, ["k"])
     assert claimed.dead_letters.counts("dify") == {unit.key: 1}
 
 
@@ -118,4 +141,5 @@ def test_hostile_keys_and_reasons(claimed: Ledger, unit: UnitPlan) -> None:
         "%(a)s {}",
     ]
     assert {letter.reason for letter in letters} == {"why\u2400" + "y" * 1995 + "…"}
-    assert claimed.dead_letters.resolve("dify", unit.key, keys) == len(keys)
+    prove(claimed, unit, keys)
+    assert len(claimed.dead_letters.list("dify", state=LetterState.REDRIVEN)) == len(keys)

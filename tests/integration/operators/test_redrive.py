@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -180,26 +183,44 @@ def test_two_at_once_do_no_harm(stage: Stage) -> None:
     assert certificate(stage).verdict is Verdict.EQUAL
 
 
-class _Killed(BaseException):
-    """Ends a redrive as a kill does: nothing that comes after runs."""
+ENDLESS = "e" * 600
+"""The engine takes no longer key than 512 bytes, whatever its mapping says."""
 
 
-@pytest.mark.parametrize("place", ["copy_keys", "certify_unit"])
-def test_killed_in_the_middle_and_repeated(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
+def test_killed_between_sending_and_closing_none_is_lost_or_counted_twice(stage: Stage) -> None:
     with_two_refused(stage)
+    stage.add(ENDLESS, "2025-01-31T12:00:00+00:00")
+    run = stage.run()
+    run.copy()
+    run.prove()
     be_lenient(stage)
+    before = certificate(stage)
+    assert (before.rejected, before.documents) == (3, 58)
+    command = [sys.executable, "-m", "tests.integration.operators.redrive_victim"]
 
-    def die(*given: Any, **named: Any) -> None:
-        raise _Killed
+    def kill(point: str) -> dict[str, LetterState]:
+        victim = subprocess.run([*command, point], capture_output=True, text=True, timeout=120)
+        assert victim.returncode == -signal.SIGKILL, victim.stderr
+        arrived = {"e00005", "e00006"}
+        assert arrived <= stage.documents(stage.index(UNIT)).keys()
+        return {key: letter.state for key, letter in letters(stage).items()}
 
-    with monkeypatch.context() as patch:
-        patch.setattr(redrive_units, place, die)
-        with pytest.raises(_Killed):
-            redrive(stage)
-    assert {letter.state for letter in letters(stage).values()} == {LetterState.OPEN}
-    there = {"e00005", "e00006"} & stage.documents(stage.index(UNIT)).keys()
-    assert there == (set() if place == "copy_keys" else {"e00005", "e00006"})
-    done = redrive(stage)
-    assert (done["arrived"], done["verdict"]) == (2, "equal")
+    for point in ("sent", "proven"):
+        assert set(kill(point).values()) == {LetterState.OPEN}
+        assert certificate(stage) == before
+
+    through = {"e00005": LetterState.REDRIVEN, "e00006": LetterState.REDRIVEN}
+    assert kill("certified") == through | {ENDLESS: LetterState.OPEN}
+
+    def counted() -> tuple[int, int, str]:
+        newest = certificate(stage)
+        return newest.rejected, newest.documents, newest.verdict.value
+
+    assert counted() == (1, 60, "equal_but_rejected")
+    done = refused(stage)
+    assert (done["letters"], done["arrived"], done["refused"], done["left"]) == (1, 0, 1, 0)
+    assert counted() == (1, 60, "equal_but_rejected")
+    with stage.ledger() as ledger:
+        history = ledger.history.list(subject=f"{stage.migration}/{UNIT}", limit=1000)
+    redriven = [x.detail["count"] for x in history if x.action == "dead_letters.redriven"]
+    assert redriven == [2]
