@@ -55,9 +55,10 @@ def system(
     from tests.system.gateway import Gateway, running
     from tests.system.rig import System
 
-    databases = [f"system_{name}" for name in ("airflow", "ledger", "small", "big", "leaving")]
+    names = ("airflow", "ledger", "small", "big", "leaving", "live")
+    databases = [f"system_{name}" for name in names]
     with ExitStack() as stack:
-        metadata, ledger, small_dsn, big_dsn, leaving_dsn = [
+        metadata, ledger, small_dsn, big_dsn, leaving_dsn, live_dsn = [
             postgres_server.create_database(name) for name in databases
         ]
         for name in databases:
@@ -85,6 +86,7 @@ def system(
                 storage,
                 index=True,
             )
+            migrations.create_live(live_dsn)
             config = migrations.write_config(server_root / "logmigrate.yaml", storage=storage)
             airflow = stack.enter_context(
                 AirflowServer(
@@ -96,6 +98,7 @@ def system(
                             small=small_dsn,
                             big=big_dsn,
                             leaving=leaving_dsn,
+                            live=live_dsn,
                             frail=frail_postgres.dsn("dify"),
                             ledger=ledger,
                             search=gateway.url,
@@ -118,6 +121,7 @@ def system(
                 small=small.result(),
                 big=big.result(),
                 leaving=leaving.result(),
+                live=live_dsn,
                 storage=storage,
             )
             frail.result()
@@ -146,8 +150,10 @@ def started(system: System, request: pytest.FixtureRequest) -> dict[str, list[Da
 def _start(
     system: System, *, migration: str, tenant: int = 0, role: str = "", **conf: Any
 ) -> DagRun:
-    from tests.system.migrations import GROUPS, PURGED, SWEPT
+    from tests.system.migrations import FOLLOWED, GROUPS, PURGED, SWEPT
 
+    if migration == FOLLOWED:
+        return system.scheduled(migration, "follow")
     if migration == PURGED:
         name = system.leaving.tenants[tenant]
         if role:

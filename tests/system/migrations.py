@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from airflow_provider_logmigrate.core.naming import dag_id
+from airflow_provider_logmigrate.core.unit import month_of
 from devstack.sampledata import PROFILES, DifySchema, Profile
 from devstack.sampledata.load import load
 from tests.system.rig import Sample
@@ -90,12 +92,16 @@ SWEPT = "swept"
 PURGED = "purged"
 """The only one that may delete from its source."""
 
+FOLLOWED = "followed"
+"""The open month of a table that is written to."""
+
 RETAINED = "retained"
 """Everything in it is too old."""
 
 REFUSED = "refused"
 """An error's text must be a number: documents of failed runs are refused."""
 
+LIVE_TENANT = "acme"
 WRONG_TENANT = "x" * 300
 ABSENT_TENANT = "00000000-0000-4000-8000-000000000000"
 """A tenant without any row."""
@@ -148,6 +154,7 @@ def write_config(path: Path, *, storage: Path) -> Path:
         WRONG: small | {"source": "no_such_store", "lanes": 0},
         GROUP: small | {"dags": "grouped", "tenants": {"list": [*both, ABSENT_TENANT]}},
         GROUP_ASKED: small | {"dags": "grouped", "approval": "before_swap"},
+        FOLLOWED: _followed(),
         RETAINED: small | {"lanes": 1, "retention": {"after": "30d"}},
         REFUSED: small
         | {
@@ -173,7 +180,7 @@ def write_config(path: Path, *, storage: Path) -> Path:
         "stores": {
             **{
                 name: {"type": "postgres", "connection": f"{name}_db"}
-                for name in ("small", "big", "leaving", "frail")
+                for name in ("small", "big", "leaving", "live", "frail")
             },
             **{
                 name: {"type": "opensearch", "connection": name}
@@ -201,11 +208,50 @@ def _migration(profile: Profile, storage: Path) -> dict[str, Any]:
     }
 
 
+def _followed() -> dict[str, Any]:
+    now = datetime.now(timezone.utc)
+    before = month_of(month_of(now).start - timedelta(days=1))
+    # Just missed: Airflow makes up for it at once, and the next time is tomorrow.
+    just_now = now - timedelta(minutes=2)
+    stream = {"table": "events", "event_time": "at", "tenant_column": "tenant"}
+    return {
+        "source": "live",
+        "target": "search",
+        "tenants": {"list": [LIVE_TENANT]},
+        "streams": {"events": stream},
+        "from": f"{before.start:%Y-%m-%d}",
+        "lanes": 1,
+        "limits": {**STEP_BY_STEP, "chunk": "64KiB", "page_rows": 100},
+        "follow": {"schedule": f"{just_now.minute} {just_now.hour} * * *"},
+    }
+
+
+def create_live(dsn: str) -> None:
+    """A table of events of the last hours, all older than the settle lag."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "CREATE TABLE events (id text PRIMARY KEY, tenant text NOT NULL,"
+            " at timestamptz NOT NULL, note text NOT NULL)"
+        )
+    add_events(dsn, 1, 400)
+
+
+def add_events(dsn: str, first: int, last: int) -> None:
+    """Events of a kilobyte each: ``e1``, ``e2`` and so on."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO events SELECT 'e' || n, %s, now() - (3600 + n * 10) * interval '1s',"
+            " repeat('x', 1000) FROM generate_series(%s::int, %s) AS n",
+            (LIVE_TENANT, first, last),
+        )
+
+
 def connections(
     *,
     small: str,
     big: str,
     leaving: str,
+    live: str,
     frail: str,
     ledger: str,
     search: str,
@@ -216,6 +262,7 @@ def connections(
         "AIRFLOW_CONN_SMALL_DB": _postgres(small),
         "AIRFLOW_CONN_BIG_DB": _postgres(big),
         "AIRFLOW_CONN_LEAVING_DB": _postgres(leaving),
+        "AIRFLOW_CONN_LIVE_DB": _postgres(live),
         "AIRFLOW_CONN_FRAIL_DB": _postgres(frail),
         "AIRFLOW_CONN_LOGMIGRATE_LEDGER": _postgres(ledger),
         "AIRFLOW_CONN_SEARCH": _opensearch(search),

@@ -103,6 +103,18 @@ class Site:
         name = migration_dag_id(migration, role)
         return DagRun(self, migration, "", name, self.client.trigger(name, conf=conf))
 
+    def scheduled(self, migration: str, role: str) -> DagRun:
+        """Let a migration's DAG run by itself: the first run that its schedule has made."""
+        name = migration_dag_id(migration, role)
+        self.client.patch(f"/dags/{name}", {"is_paused": False})
+
+        def made() -> str | None:
+            runs = self.client.get(f"/dags/{name}/dagRuns?run_type=scheduled")["dag_runs"]
+            return runs[0]["dag_run_id"] if runs else None
+
+        run_id = eventually(made, seconds=60, what=f"a scheduled run of {name}")
+        return DagRun(self, migration, "", name, run_id)
+
     def ask(self, method: str, path: str, body: object = None, *, engine: str = "") -> Any:
         """Ask the engine itself, past the gateway."""
         url = f"{engine or self.search.url}/{path}"
@@ -164,6 +176,7 @@ class System(Site):
 
     :param frail_postgres: source of its own, for tests that stop it; ``frail_search`` likewise,
         not started yet, with ``frail_gateway`` before it.
+    :param live: a database whose rows change.
     :param storage: the samples' offloaded files, in a folder for each profile.
     """
 
@@ -173,6 +186,7 @@ class System(Site):
     small: Sample
     big: Sample
     leaving: Sample
+    live: str
     storage: Path
 
 
@@ -291,9 +305,9 @@ class DagRun:
 
         eventually(begun, seconds=seconds, what=f"try {number} of {self.dag_id}")
 
-    def task_process(self) -> psutil.Process:
-        """The process that copies, which must be one of this system's own."""
-        unit = self.unit()
+    def task_process(self, unit: UnitState | None = None) -> psutil.Process:
+        """The process that copies a unit, which must be one of this system's own."""
+        unit = unit or self.unit()
         assert unit is not None
         pid = re.search(r"process (\d+)$", unit.holder)
         assert pid, unit.holder
