@@ -13,8 +13,8 @@ from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.ports import ReadRequest, TimeRange
 from airflow_provider_logmigrate.hooks.assembly import Workbench
-from airflow_provider_logmigrate.stores.postgres.read import copied_fields, row_condition
 from airflow_provider_logmigrate.stores.postgres.render import COPY_OPTIONS, RowRenderer
+from airflow_provider_logmigrate.stores.postgres.row_query import copied_fields, row_condition
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql, col
 from airflow_provider_logmigrate.stores.postgres.session import PAGE_PLAN
 from benchmarks.jobs.opening import opened, plan_of

@@ -17,10 +17,7 @@ from airflow_provider_logmigrate.stores.postgres.catalog import (
     shape_of,
     table_facts,
 )
-from airflow_provider_logmigrate.stores.postgres.read import (
-    page_query,
-    row_condition,
-)
+from airflow_provider_logmigrate.stores.postgres.row_query import page_query, row_condition
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
 from airflow_provider_logmigrate.stores.postgres.session import PAGE_PLAN, Sessions
 

@@ -1,4 +1,4 @@
-"""Connections to a PostgreSQL source, and what its errors mean."""
+"""Connections to a PostgreSQL source, kept and opened again."""
 
 from __future__ import annotations
 
@@ -11,18 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg2
-from psycopg2 import errors as pg
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE as IDLE
 from psycopg2.extensions import connection as PgConnection
 
 from airflow_provider_logmigrate.core.backoff import Backoff
 from airflow_provider_logmigrate.core.clock import Stop
-from airflow_provider_logmigrate.core.errors import (
-    ConnectionInvalid,
-    LogMigrateError,
-    SourceUnavailable,
-    SourceUnsuitable,
-)
+from airflow_provider_logmigrate.core.errors import LogMigrateError, SourceUnavailable
+from airflow_provider_logmigrate.stores.postgres.faults import explain
 
 T = TypeVar("T")
 
@@ -42,19 +37,6 @@ BY_HAND = tuple(f"SET {name} = '{value}'" for name, value in _TEXT_FORMS.items()
 PAGE_PLAN = {"enable_sort": "off", "enable_bitmapscan": "off", "enable_seqscan": "off"}
 """Keeps page queries on their index: the planner otherwise sorts the whole rest of the range for
 each page (measured: 2 to 8 times slower)."""
-_REFUSED_LOGINS = (
-    # A refused connection has no SQLSTATE in psycopg2, only libpq's text.
-    "authentication failed",
-    "no password supplied",
-    "no pg_hba.conf entry",
-    "pg_hba.conf rejects connection",
-    "is not permitted to log in",
-    "permission denied for database",
-)
-_SLOW = (
-    "nothing if it passes; a statement that always needs longer wants a higher statement_timeout"
-    " or an index (see the plan's read strategy)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,40 +258,5 @@ class Sessions:
         return connection
 
     def explain(self, error: psycopg2.Error) -> LogMigrateError:
-        """Our error for a driver's error, without the server's context lines."""
-        # Without a message of the server it is libpq's own: no connection, or a lost one.
-        told = error.diag.message_primary or str(error)
-        reason = " ".join(told.split()) or type(error).__name__
-        where = f"{self.endpoint.label}, database {self.endpoint.dbname}"
-        if type(error) is psycopg2.DatabaseError and error.pgcode is None:
-            # What psycopg2 makes of a line that is cut while COPY's rows arrive.
-            return SourceUnavailable(f"the connection was lost: {reason}", where=where)
-        if isinstance(error, pg.QueryCanceled):
-            return SourceUnavailable(
-                f"the source cancelled a query: {reason}",
-                where=where,
-                next_step=_SLOW if "statement timeout" in reason else "",
-            )
-        if isinstance(error, pg.InsufficientPrivilege):
-            return SourceUnsuitable(f"a privilege is missing: {reason}", where=where)
-        if isinstance(error, pg.InvalidPassword | pg.InvalidAuthorizationSpecification) or (
-            any(refusal in reason for refusal in _REFUSED_LOGINS)
-            or ('role "' in reason and "does not exist" in reason)
-        ):
-            return ConnectionInvalid(f"the login was refused: {reason}", where=where)
-        if isinstance(error, pg.InvalidCatalogName) or (
-            'database "' in reason and "does not exist" in reason
-        ):
-            return ConnectionInvalid(f"no such database: {reason}", where=where)
-        if "certificate" in reason or ("SSL" in reason and "not support" in reason):
-            return ConnectionInvalid(f"TLS failed: {reason}", where=where)
-        if isinstance(
-            error,
-            pg.SerializationFailure
-            | pg.DeadlockDetected
-            | pg.LockNotAvailable
-            | psycopg2.OperationalError
-            | psycopg2.InterfaceError,
-        ):
-            return SourceUnavailable(f"the source can't be read: {reason}", where=where)
-        return SourceUnsuitable(f"the source refuses the query: {reason}", where=where)
+        """Our error for a driver's error, see :func:`faults.explain`."""
+        return explain(error, where=f"{self.endpoint.label}, database {self.endpoint.dbname}")

@@ -26,9 +26,9 @@ from airflow_provider_logmigrate.stores.postgres.blocks import (
 )
 from airflow_provider_logmigrate.stores.postgres.offload import ContentReader
 from airflow_provider_logmigrate.stores.postgres.page_size import PageSize
-from airflow_provider_logmigrate.stores.postgres.read import copied
 from airflow_provider_logmigrate.stores.postgres.render import COPY_OPTIONS
 from airflow_provider_logmigrate.stores.postgres.routed_rows import RoutedRows
+from airflow_provider_logmigrate.stores.postgres.row_query import copied
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
 from airflow_provider_logmigrate.stores.postgres.session import Sessions
 from airflow_provider_logmigrate.stores.postgres.settled_sql import with_parent

@@ -11,7 +11,7 @@ from psycopg2 import sql
 from airflow_provider_logmigrate.core.plan import ReadStrategy
 from airflow_provider_logmigrate.core.ports import TimeRange
 from airflow_provider_logmigrate.core.stream import JsonMode, SettledBy, SettledWithParent
-from airflow_provider_logmigrate.stores.postgres.read import page_query, row_condition
+from airflow_provider_logmigrate.stores.postgres.row_query import page_query, row_condition
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
 from airflow_provider_logmigrate.stores.postgres.session import PAGE_PLAN
 from tests.integration.postgres.rig import JANUARY, Rig, execute, own_stream
