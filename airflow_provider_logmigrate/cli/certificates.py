@@ -9,13 +9,9 @@ from typing import Any
 
 from airflow_provider_logmigrate.cli.output import command, show
 from airflow_provider_logmigrate.core.unit import Unit
-from airflow_provider_logmigrate.hooks.assembly import (
-    find_migration,
-    load_config,
-    open_ledger,
-    workbench,
-)
+from airflow_provider_logmigrate.hooks.assembly import workbench
 from airflow_provider_logmigrate.hooks.connections import from_server
+from airflow_provider_logmigrate.hooks.opening import find_migration, load_config, open_ledger
 from airflow_provider_logmigrate.reports import certificate_text
 
 

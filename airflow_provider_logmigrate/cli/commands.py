@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.cli.output import command, console, show
 from airflow_provider_logmigrate.core.errors import LogMigrateError, TenantInvalid
-from airflow_provider_logmigrate.hooks.assembly import (
+from airflow_provider_logmigrate.hooks.assembly import workbench
+from airflow_provider_logmigrate.hooks.connections import from_server
+from airflow_provider_logmigrate.hooks.opening import (
     find_migration,
     load_config,
     open_client,
     open_ledger,
-    workbench,
 )
-from airflow_provider_logmigrate.hooks.connections import from_server
 from airflow_provider_logmigrate.reports import plan_text, text_table
 
 if TYPE_CHECKING:

@@ -12,13 +12,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.cli.output import command, show
-from airflow_provider_logmigrate.hooks.assembly import (
-    find_migration,
-    load_config,
-    open_ledger,
-    workbench,
-)
+from airflow_provider_logmigrate.hooks.assembly import workbench
 from airflow_provider_logmigrate.hooks.connections import from_server
+from airflow_provider_logmigrate.hooks.opening import find_migration, load_config, open_ledger
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.ledger.dead_letters import DeadLetter

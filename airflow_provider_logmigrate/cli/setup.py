@@ -12,8 +12,8 @@ from pathlib import Path
 from airflow_provider_logmigrate.cli.env_file import read_env_file
 from airflow_provider_logmigrate.cli.output import command, show
 from airflow_provider_logmigrate.core.errors import ConfigInvalid
-from airflow_provider_logmigrate.hooks.assembly import load_config
 from airflow_provider_logmigrate.hooks.connections import from_server
+from airflow_provider_logmigrate.hooks.opening import load_config
 
 
 @command

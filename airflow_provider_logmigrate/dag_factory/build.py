@@ -117,7 +117,7 @@ def dags_for_airflow() -> Iterator[tuple[str, DAG]]:
     from airflow.sdk import get_parsing_context
     from airflow.sdk.configuration import conf
 
-    from airflow_provider_logmigrate.hooks.assembly import load_config
+    from airflow_provider_logmigrate.hooks.opening import load_config
 
     limit = conf.getint("logmigrate", "max_tenant_dags", fallback=500)
     yield from build_dags(load_config(), only=get_parsing_context().dag_id, limit=limit).items()

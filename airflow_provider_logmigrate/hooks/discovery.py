@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_logmigrate.core.errors import ConfigInvalid, SourceUnsuitable
-from airflow_provider_logmigrate.hooks.assembly import find_migration, open_sessions
 from airflow_provider_logmigrate.hooks.connections import Lookup, from_task
+from airflow_provider_logmigrate.hooks.opening import find_migration, open_sessions
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.config.entities import Config

@@ -38,13 +38,13 @@ class LogMigrateOperator(BaseOperator):
 
     def load_migration(self) -> Migration:
         """The migration's configuration, read now. :raises ConfigInvalid: see there."""
-        from airflow_provider_logmigrate.hooks.assembly import find_migration, load_config
+        from airflow_provider_logmigrate.hooks.opening import find_migration, load_config
 
         return find_migration(load_config(), self.migration)
 
     def open_ledger(self, context: Context) -> Ledger:
         """The ledger, acting for this task."""
-        from airflow_provider_logmigrate.hooks.assembly import open_ledger
+        from airflow_provider_logmigrate.hooks.opening import open_ledger
 
         return open_ledger(who=run_key(context))
 

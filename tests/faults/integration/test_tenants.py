@@ -59,7 +59,7 @@ def test_a_misspelt_tenant_has_no_rows_at_all(stage: Stage) -> None:
 
 
 def test_an_empty_tenant(stage: Stage) -> None:
-    from airflow_provider_logmigrate.hooks.assembly import load_config
+    from airflow_provider_logmigrate.hooks.opening import load_config
 
     stage.configure(tenants=["", "acme"])
     stage.add("mine", "2025-01-10")

@@ -8,12 +8,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_logmigrate.dag_factory.sweep import sweep_dag_id
-from airflow_provider_logmigrate.hooks.assembly import (
-    Workbench,
-    find_migration,
-    load_config,
-    workbench,
-)
+from airflow_provider_logmigrate.hooks.assembly import Workbench, workbench
+from airflow_provider_logmigrate.hooks.opening import find_migration, load_config
 from airflow_provider_logmigrate.operators.options import RunOptions
 from tests.integration.operators.run import Run
 from tests.integration.operators.stage import Stage

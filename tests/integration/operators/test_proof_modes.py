@@ -16,7 +16,8 @@ import pytest
 import requests
 
 from airflow_provider_logmigrate.core.certificate import Certificate, ProofMode, Verdict
-from airflow_provider_logmigrate.hooks.assembly import find_migration, load_config, workbench
+from airflow_provider_logmigrate.hooks.assembly import workbench
+from airflow_provider_logmigrate.hooks.opening import find_migration, load_config
 from airflow_provider_logmigrate.ledger.ledger import Ledger
 from airflow_provider_logmigrate.operators.certify import certify_unit
 from tests.integration.operators.fixtures import StageMaker

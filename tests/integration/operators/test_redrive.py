@@ -14,7 +14,8 @@ import pytest
 from airflow_provider_logmigrate.core.certificate import Verdict
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import PlanUnusable, StillRejected
-from airflow_provider_logmigrate.hooks.assembly import find_migration, load_config, workbench
+from airflow_provider_logmigrate.hooks.assembly import workbench
+from airflow_provider_logmigrate.hooks.opening import find_migration, load_config
 from airflow_provider_logmigrate.ledger.dead_letters import Choice, LetterState
 from airflow_provider_logmigrate.operators import redrive_units
 from airflow_provider_logmigrate.operators.redrive import RedriveOperator
