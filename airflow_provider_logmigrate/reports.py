@@ -16,7 +16,7 @@ from airflow_provider_logmigrate.core.chance import chance_to_miss
 from airflow_provider_logmigrate.core.outcome import UnitReport
 from airflow_provider_logmigrate.core.plan import Plan
 from airflow_provider_logmigrate.core.purge import PurgePlan
-from airflow_provider_logmigrate.core.retention import Action, RetentionPlan
+from airflow_provider_logmigrate.core.retention_plan import Action, RetentionPlan
 
 WIDTH = 132
 """Columns of a rendered table: fits an Airflow log."""

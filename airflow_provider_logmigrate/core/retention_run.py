@@ -15,13 +15,9 @@ from typing import Protocol
 
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import TargetRefused, TargetUnavailable
-from airflow_provider_logmigrate.core.retention import (
-    Action,
-    IndexFacts,
-    RetentionItem,
-    judge,
-    same_deletion,
-)
+from airflow_provider_logmigrate.core.retention import judge, same_deletion
+from airflow_provider_logmigrate.core.retention_facts import IndexFacts
+from airflow_provider_logmigrate.core.retention_plan import Action, RetentionItem
 from airflow_provider_logmigrate.core.retention_rules import RetentionRules
 
 MOST_PASSES = 3

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from airflow_provider_logmigrate.core.retention import RetentionItem, RetentionPlan
+from airflow_provider_logmigrate.core.retention_plan import RetentionItem, RetentionPlan
 from airflow_provider_logmigrate.core.retention_run import ItemState
 from airflow_provider_logmigrate.ledger import history
 from airflow_provider_logmigrate.ledger.database import Database

@@ -17,7 +17,7 @@ from airflow_provider_logmigrate.operators.base import (
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_logmigrate.core.retention import RetentionPlan
+    from airflow_provider_logmigrate.core.retention_plan import RetentionPlan
     from airflow_provider_logmigrate.ledger.ledger import Ledger
 
 

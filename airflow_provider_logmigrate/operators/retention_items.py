@@ -10,7 +10,7 @@ from airflow_provider_logmigrate.operators.retention_plan import RetentionDesk
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.core.clock import Stop
-    from airflow_provider_logmigrate.core.retention import RetentionItem, RetentionPlan
+    from airflow_provider_logmigrate.core.retention_plan import RetentionItem, RetentionPlan
     from airflow_provider_logmigrate.hooks.assembly import Workbench
     from airflow_provider_logmigrate.ledger.ledger import Ledger
 

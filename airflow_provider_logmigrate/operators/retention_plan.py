@@ -14,15 +14,13 @@ from airflow_provider_logmigrate.core.errors import PlanUnusable
 from airflow_provider_logmigrate.core.layout import share_of
 from airflow_provider_logmigrate.core.plan import UnitPlan, shared_owner
 from airflow_provider_logmigrate.core.retention import (
-    IndexFacts,
-    IndexLook,
     Judgement,
-    PartFacts,
-    RetentionPlan,
     build_retention_plan,
     judge,
     reasons_to_keep_index,
 )
+from airflow_provider_logmigrate.core.retention_facts import IndexFacts, IndexLook, PartFacts
+from airflow_provider_logmigrate.core.retention_plan import RetentionPlan
 from airflow_provider_logmigrate.core.unit import Unit
 from airflow_provider_logmigrate.core.verify import prove
 

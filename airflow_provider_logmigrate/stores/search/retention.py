@@ -16,7 +16,8 @@ from airflow_provider_logmigrate.core.errors import (
     TargetUnavailable,
 )
 from airflow_provider_logmigrate.core.layout import Share
-from airflow_provider_logmigrate.core.retention import ClauseFacts, RetentionItem, Slice
+from airflow_provider_logmigrate.core.retention_facts import ClauseFacts
+from airflow_provider_logmigrate.core.retention_plan import RetentionItem, Slice
 from airflow_provider_logmigrate.core.retention_rules import Clause, Where
 from airflow_provider_logmigrate.stores.search import existing, index
 from airflow_provider_logmigrate.stores.search.client import SearchClient, concrete, path

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import Fenced, TargetRefused, TargetUnavailable
-from airflow_provider_logmigrate.core.retention import RetentionItem
+from airflow_provider_logmigrate.core.retention_plan import RetentionItem
 from airflow_provider_logmigrate.core.retention_run import ItemState
 from airflow_provider_logmigrate.ledger.retentions import ItemLog
 from airflow_provider_logmigrate.stores.search.retention import SearchRetention

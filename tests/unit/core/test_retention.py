@@ -11,17 +11,14 @@ import pytest
 
 from airflow_provider_logmigrate.core.layout import Share
 from airflow_provider_logmigrate.core.purge import Hold
-from airflow_provider_logmigrate.core.retention import (
-    Action,
+from airflow_provider_logmigrate.core.retention import build_retention_plan, judge, same_deletion
+from airflow_provider_logmigrate.core.retention_facts import (
     ClauseFacts,
     IndexFacts,
     IndexLook,
     PartFacts,
-    RetentionPlan,
-    build_retention_plan,
-    judge,
-    same_deletion,
 )
+from airflow_provider_logmigrate.core.retention_plan import Action, RetentionPlan
 from airflow_provider_logmigrate.core.retention_rules import RetentionRule, RetentionRules
 from airflow_provider_logmigrate.core.unit import Period, Unit
 

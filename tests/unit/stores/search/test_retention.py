@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_logmigrate.core.backoff import Backoff
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import TargetRefused, TargetUnavailable
-from airflow_provider_logmigrate.core.retention import Action, RetentionItem, Slice
+from airflow_provider_logmigrate.core.retention_plan import Action, RetentionItem, Slice
 from airflow_provider_logmigrate.stores.search import lifecycle
 from airflow_provider_logmigrate.stores.search.client import Endpoint, Engine, SearchClient
 from airflow_provider_logmigrate.stores.search.existing import IndexState
