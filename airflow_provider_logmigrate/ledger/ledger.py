@@ -16,6 +16,7 @@ from airflow_provider_logmigrate.ledger.history import History
 from airflow_provider_logmigrate.ledger.plans import Plans
 from airflow_provider_logmigrate.ledger.retentions import Retentions
 from airflow_provider_logmigrate.ledger.runs import Runs
+from airflow_provider_logmigrate.ledger.sweep_parts import SweepParts
 from airflow_provider_logmigrate.ledger.sweeps import Sweeps
 from airflow_provider_logmigrate.ledger.units import Units
 
@@ -50,6 +51,7 @@ class Ledger:
         self.cutovers = Cutovers(self._database)
         self.runs = Runs(self._database)
         self.sweeps = Sweeps(self._database)
+        self.sweep_parts = SweepParts(self._database)
         self.deletions = Deletions(self._database)
         self.retentions = Retentions(self._database)
         self.history = History(self._database)

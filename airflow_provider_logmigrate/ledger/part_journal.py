@@ -46,8 +46,8 @@ class LedgerPartJournal:
 
     def open(self, plan: UnitPlan) -> bool:
         """See the port. :raises Fenced: a newer attempt holds the part."""
-        sweeps, units = self._ledger.sweeps, self._ledger.units
-        sweeps.open_unit(self._number, self._part, plan.key, attempt=self._attempt)
+        parts, units = self._ledger.sweep_parts, self._ledger.units
+        parts.open_unit(self._number, self._part, plan.key, attempt=self._attempt)
         try:
             units.claim(self._migration, plan, attempt=self._number, holder=self._holder)
         except Fenced:
@@ -56,7 +56,7 @@ class LedgerPartJournal:
 
     def leave(self, plan: UnitPlan, reason: str) -> None:
         """See the port. :raises Fenced: a newer attempt holds the part."""
-        self._ledger.sweeps.leave_unit(
+        self._ledger.sweep_parts.leave_unit(
             self._number, self._part, plan.key, reason, attempt=self._attempt
         )
 
@@ -70,7 +70,7 @@ class LedgerPartJournal:
 
     def checkpoint(self, record: PartRecord, *, swept: bool) -> None:
         """See the port. :raises Fenced: a newer attempt holds the part."""
-        self._ledger.sweeps.checkpoint(
+        self._ledger.sweep_parts.checkpoint(
             self._number, self._part, record, swept=swept, attempt=self._attempt
         )
         if self._on_checkpoint is not None:
@@ -80,5 +80,5 @@ class LedgerPartJournal:
 
     def progress(self, progress: Progress) -> None:
         """See the port. :raises Fenced: a newer attempt holds the part."""
-        self._ledger.sweeps.check(self._number, self._part, attempt=self._attempt)
+        self._ledger.sweep_parts.check(self._number, self._part, attempt=self._attempt)
         self._on_progress(progress)

@@ -156,7 +156,7 @@ def _still_good(
         for name, found in table_places(bench).items()
         for relation in found
     }
-    swept = {state.part for state in ledger.sweeps.parts(number) if state.swept}
+    swept = {state.part for state in ledger.sweep_parts.list(number) if state.swept}
     same = (
         plan.tenants == migration.tenants
         and {stream.name: stream.definition for stream in plan.streams} == wanted

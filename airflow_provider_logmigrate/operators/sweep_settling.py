@@ -100,8 +100,8 @@ class _Settling:
         self._bench, self._ledger, self._stop = bench, ledger, stop
         self._number, self._holder = number, holder
         self.plan: SweepPlan = ledger.sweeps.load(number)
-        self._parts = {state.part: state for state in ledger.sweeps.parts(number)}
-        self._tallies = ledger.sweeps.units(number)
+        self._parts = {state.part: state for state in ledger.sweep_parts.list(number)}
+        self._tallies = ledger.sweep_parts.units(number)
 
     def stream(self, name: str) -> StreamReport:
         """Settle one stream's units, several at a time."""

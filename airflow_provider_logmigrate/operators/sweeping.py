@@ -62,7 +62,7 @@ class Sweeper:
 
         :raises Fenced: a newer attempt has the part.
         """
-        state = self._ledger.sweeps.claim(
+        state = self._ledger.sweep_parts.claim(
             self._number, part, attempt=self.attempt, holder=self._holder
         )
         if state.swept:

@@ -49,7 +49,7 @@ def test_a_plan_is_loaded_as_it_was_kept(ledger: Ledger) -> None:
     number = ledger.sweeps.begin(sweep_plan())
     assert ledger.sweeps.load(number) == sweep_plan()
     assert ledger.sweeps.unfinished("dify") == number
-    assert [part.swept for part in ledger.sweeps.parts(number)] == [False, False]
+    assert [part.swept for part in ledger.sweep_parts.list(number)] == [False, False]
 
 
 def test_a_plan_that_was_changed_by_hand_is_refused(ledger: Ledger, database: str) -> None:
@@ -85,7 +85,7 @@ def test_a_position_is_kept_with_its_counts(ledger: Ledger) -> None:
     plan = sweep_plan()
     number, part = ledger.sweeps.begin(plan), plan.parts[0]
     attempt = ledger.units.begin_attempt()
-    began = ledger.sweeps.claim(number, part, attempt=attempt, holder="a test")
+    began = ledger.sweep_parts.claim(number, part, attempt=attempt, holder="a test")
     assert began.record == PartRecord(part.start)
 
     some = Counters(5, 4, 1, 999)
@@ -94,37 +94,37 @@ def test_a_position_is_kept_with_its_counts(ledger: Ledger) -> None:
         PartRecord(Place(9), some + some, {"held_back": 3}, {SECOND.key: some}),
     ]
     for record in records:
-        ledger.sweeps.checkpoint(number, part, record, swept=False, attempt=attempt)
+        ledger.sweep_parts.checkpoint(number, part, record, swept=False, attempt=attempt)
 
-    again = ledger.sweeps.claim(number, part, attempt=attempt + 1, holder="another")
+    again = ledger.sweep_parts.claim(number, part, attempt=attempt + 1, holder="another")
     assert again.record == PartRecord(
         Place(9), some + some, {"held_back": 3}, {FIRST.key: some, SECOND.key: some}
     )
     assert not again.swept
-    ledger.sweeps.checkpoint(number, part, again.record, swept=True, attempt=attempt + 1)
-    assert [state.swept for state in ledger.sweeps.parts(number)] == [True, False]
+    ledger.sweep_parts.checkpoint(number, part, again.record, swept=True, attempt=attempt + 1)
+    assert [state.swept for state in ledger.sweep_parts.list(number)] == [True, False]
 
 
 def test_only_the_newest_attempt_writes(ledger: Ledger) -> None:
     plan = sweep_plan()
     number, part = ledger.sweeps.begin(plan), plan.parts[0]
     old, new = ledger.units.begin_attempt(), ledger.units.begin_attempt()
-    ledger.sweeps.claim(number, part, attempt=old, holder="old")
-    ledger.sweeps.claim(number, part, attempt=new, holder="new")
-    ledger.sweeps.claim(number, part, attempt=new, holder="new")
-    sweeps, unit = ledger.sweeps, FIRST.key
+    ledger.sweep_parts.claim(number, part, attempt=old, holder="old")
+    ledger.sweep_parts.claim(number, part, attempt=new, holder="new")
+    ledger.sweep_parts.claim(number, part, attempt=new, holder="new")
+    parts, unit = ledger.sweep_parts, FIRST.key
     record = PartRecord(Place(1))
     for call in (
-        lambda: sweeps.claim(number, part, attempt=old, holder="old"),
-        lambda: sweeps.checkpoint(number, part, record, swept=True, attempt=old),
-        lambda: sweeps.open_unit(number, part, unit, attempt=old),
-        lambda: sweeps.leave_unit(number, part, unit, "why", attempt=old),
-        lambda: sweeps.check(number, part, attempt=old),
+        lambda: parts.claim(number, part, attempt=old, holder="old"),
+        lambda: parts.checkpoint(number, part, record, swept=True, attempt=old),
+        lambda: parts.open_unit(number, part, unit, attempt=old),
+        lambda: parts.leave_unit(number, part, unit, "why", attempt=old),
+        lambda: parts.check(number, part, attempt=old),
     ):
         with pytest.raises(Fenced, match=r"taken over by attempt.*new"):
             call()
-    assert sweeps.units(number) == {}
-    assert sweeps.parts(number)[0].record.place == part.start
+    assert parts.units(number) == {}
+    assert parts.list(number)[0].record.place == part.start
 
 
 def test_a_units_counts_are_summed_over_the_parts(ledger: Ledger) -> None:
@@ -132,14 +132,14 @@ def test_a_units_counts_are_summed_over_the_parts(ledger: Ledger) -> None:
     number = ledger.sweeps.begin(plan)
     for count, part in enumerate(plan.parts, start=1):
         attempt = ledger.units.begin_attempt()
-        ledger.sweeps.claim(number, part, attempt=attempt, holder="a test")
+        ledger.sweep_parts.claim(number, part, attempt=attempt, holder="a test")
         counted = {FIRST.key: Counters(count, count, 0, 10)}
-        ledger.sweeps.checkpoint(
+        ledger.sweep_parts.checkpoint(
             number, part, PartRecord(part.start, units=counted), swept=False, attempt=attempt
         )
-    ledger.sweeps.open_unit(number, part, SECOND.key, attempt=attempt)
-    ledger.sweeps.leave_unit(number, part, SECOND.key, "not\0 ours", attempt=attempt)
-    found = ledger.sweeps.units(number)
+    ledger.sweep_parts.open_unit(number, part, SECOND.key, attempt=attempt)
+    ledger.sweep_parts.leave_unit(number, part, SECOND.key, "not\0 ours", attempt=attempt)
+    found = ledger.sweep_parts.units(number)
     assert found[FIRST.key].counters == Counters(3, 3, 0, 20)
     assert not found[FIRST.key].left
     assert found[SECOND.key].left == "not␀ ours"
@@ -148,7 +148,7 @@ def test_a_units_counts_are_summed_over_the_parts(ledger: Ledger) -> None:
 def journal(ledger: Ledger, number: int, plan: SweepPlan, seen: list[object]) -> LedgerPartJournal:
     part = plan.parts[0]
     attempt = ledger.units.begin_attempt()
-    ledger.sweeps.claim(number, part, attempt=attempt, holder="a test")
+    ledger.sweep_parts.claim(number, part, attempt=attempt, holder="a test")
     return LedgerPartJournal(
         ledger=ledger,
         migration="dify",
@@ -181,7 +181,7 @@ def test_a_unit_is_held_by_the_sweeps_number(ledger: Ledger) -> None:
         rejected(FIRST)
     assert not kept.open(FIRST)
     kept.leave(FIRST, "a newer attempt copies it")
-    assert ledger.sweeps.units(number)[FIRST.key].left
+    assert ledger.sweep_parts.units(number)[FIRST.key].left
 
 
 def test_progress_of_a_lost_part_isnt_shown(ledger: Ledger) -> None:

@@ -215,7 +215,9 @@ def test_a_tenants_run_beside_a_sweep_keeps_its_units(stage: Stage) -> None:
     run.settle()
     with stage.ledger() as ledger:
         left = {
-            key for key, tally in ledger.sweeps.units(run.lanes[0]["sweep"]).items() if tally.left
+            key
+            for key, tally in ledger.sweep_parts.units(run.lanes[0]["sweep"]).items()
+            if tally.left
         }
         assert left == {unit("acme", month) for month in MONTHS}
         state = ledger.units.state(stage.migration, unit("acme"))
