@@ -55,6 +55,7 @@ def cut_over(
         certificates needn't be renewed for it.
     :raises CertificateMissing: see :class:`AliasSwapOperator`.
     """
+    from airflow_provider_logmigrate.operators.unit_repair import renewed_certificate
     from airflow_provider_logmigrate.stores.search import alias
 
     units = _unseen(bench, plan.units) if new_only else plan.units
@@ -69,7 +70,9 @@ def cut_over(
         certificate = _require(certificates.get(unit.key), unit)
         live = copier.is_live(unit)
         if live:
-            renewed = copier.certify(unit, plan_hash=plan.hash, sample=bench.migration.sample)
+            renewed = renewed_certificate(
+                copier, unit, plan_hash=plan.hash, sample=bench.migration.sample
+            )
             certificate = _require(renewed, unit)
         if not certificate.compares_rows:
             withheld[unit.key] = (

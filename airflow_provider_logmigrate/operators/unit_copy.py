@@ -14,11 +14,9 @@ from airflow_provider_logmigrate.core.backfill import backfill_unit, upper_bound
 from airflow_provider_logmigrate.core.checkpoint import Phase, newest
 from airflow_provider_logmigrate.core.clock import SystemClock
 from airflow_provider_logmigrate.core.errors import Fenced, LogMigrateError
-from airflow_provider_logmigrate.core.reconcile import ONLY_PROVE, Bounds
 from airflow_provider_logmigrate.ledger.journal import LedgerJournal
 from airflow_provider_logmigrate.operators.base import run_key
 from airflow_provider_logmigrate.operators.task_state import TaskState
-from airflow_provider_logmigrate.operators.unit_repair import UnitRepairer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,15 +25,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from airflow_provider_logmigrate.core.backfill import UnitOutcome
-    from airflow_provider_logmigrate.core.certificate import Certificate, ProofMode
     from airflow_provider_logmigrate.core.checkpoint import Checkpoint
     from airflow_provider_logmigrate.core.clock import Stop
     from airflow_provider_logmigrate.core.plan import UnitPlan
     from airflow_provider_logmigrate.hooks.assembly import Workbench
     from airflow_provider_logmigrate.ledger.ledger import Ledger
-
-LIVE = Bounds()
-"""Repairs of a month that is still being written before a difference counts as one."""
 
 
 class UnitCopier:
@@ -148,19 +142,6 @@ class UnitCopier:
             and state.definition == plan.definition
             and self.bench.index_exists(plan)
         )
-
-    def certify(
-        self, plan: UnitPlan, *, plan_hash: str, sample: int, mode: ProofMode | None = None
-    ) -> Certificate:
-        """Prove one unit and store the certificate.
-
-        In a period that is still open rows settle, change and arrive between copy and proof. That
-        is no fault, so what differs there is copied and the unit proven again, three times at most.
-        A closed period isn't expected to move: its difference is a finding.
-        """
-        bounds = LIVE if self.is_live(plan) else ONLY_PROVE
-        work = UnitRepairer(self, plan, plan_hash=plan_hash, sample=sample, mode=mode)
-        return work.reconcile(bounds).certificate
 
     def is_live(self, plan: UnitPlan) -> bool:
         """True if the unit's period is still open."""

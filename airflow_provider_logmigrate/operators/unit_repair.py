@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_logmigrate.core.certificate import ProofMode, Verdict
 from airflow_provider_logmigrate.core.reconcile import (
+    ONLY_PROVE,
     Bounds,
     Differences,
     Reconciled,
@@ -23,8 +24,25 @@ if TYPE_CHECKING:
     from airflow_provider_logmigrate.core.plan import UnitPlan
     from airflow_provider_logmigrate.operators.unit_copy import UnitCopier
 
+LIVE = Bounds()
+"""Repairs of a month that is still being written before a difference counts as one."""
+
 IDS_PER_LINE = 100
 """Removed documents named in one line of the log."""
+
+
+def renewed_certificate(
+    copier: UnitCopier, plan: UnitPlan, *, plan_hash: str, sample: int
+) -> Certificate:
+    """Prove one unit again and store the certificate.
+
+    In a period that is still open rows settle, change and arrive between copy and proof. That is no
+    fault, so what differs there is copied and the unit proven again, three times at most. A closed
+    period isn't expected to move: its difference is a finding.
+    """
+    bounds = LIVE if copier.is_live(plan) else ONLY_PROVE
+    work = UnitRepairer(copier, plan, plan_hash=plan_hash, sample=sample)
+    return work.reconcile(bounds).certificate
 
 
 class UnitRepairer:

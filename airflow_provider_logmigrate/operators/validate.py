@@ -101,8 +101,7 @@ def prove_units(
     :raises ProofFailed: units still differ; every certificate is stored.
     """
     from airflow_provider_logmigrate.core.certificate import FindingKind
-    from airflow_provider_logmigrate.operators.unit_copy import LIVE
-    from airflow_provider_logmigrate.operators.unit_repair import UnitRepairer
+    from airflow_provider_logmigrate.operators.unit_repair import LIVE, UnitRepairer
     from airflow_provider_logmigrate.reports import certificate_text
 
     newest = copier.ledger.certificates.latest_by_unit(
