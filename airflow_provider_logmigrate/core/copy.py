@@ -79,7 +79,12 @@ def copy(
         clock=clock,
         pace=pace or Pace(limits=limits, clock=clock),
     )
-    target.prepare(request.plan)
+    loop.read_ahead()
+    try:
+        target.prepare(request.plan)
+    except BaseException as error:
+        loop.end(error)
+        raise
     try:
         loop.run(stop)
     except Fenced:
@@ -141,14 +146,22 @@ class _Loop:
         self._saved: tuple[Cursor | None, Counters] = (request.after, counters)
         self._note = ""
 
-    def run(self, stop: Stop) -> None:
-        """Run threads until everything is settled, or raise the first error."""
+    def read_ahead(self) -> None:
+        """Begin to read; :meth:`run` or :meth:`end` must follow."""
         self._snapshot()  # the rate's first sample: where this attempt starts
+        self._pipeline.read()
+
+    def end(self, error: BaseException) -> None:
+        """Stop all threads and wait for them."""
+        self._pipeline.end(f"{type(error).__name__}: {error}")
+
+    def run(self, stop: Stop) -> None:
+        """Write what is read until everything is settled, or raise the first error."""
         try:
-            self._pipeline.start()
+            self._pipeline.write()
             self._settle_all(stop)
         except BaseException as error:
-            self._pipeline.end(f"{type(error).__name__}: {error}")
+            self.end(error)
             if not isinstance(error, Fenced):
                 _at_the_end(
                     self._keep_what_is_safe,

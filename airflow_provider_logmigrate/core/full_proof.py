@@ -103,7 +103,8 @@ def compare_all(
     )
     judge = _Judge(fetching, comparer, excused, tally)
     try:
-        pipeline.start()
+        pipeline.read()
+        pipeline.write()
         _settle_all(pipeline, judge, plan, stop=stop, clock=time)
     except BaseException as error:
         pipeline.end(f"{type(error).__name__}: {error}")

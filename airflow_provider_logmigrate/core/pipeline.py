@@ -78,18 +78,24 @@ class Pipeline:
         self._room = threading.Semaphore(2 * in_flight)
         self._chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._senders = in_flight
-        self._threads = [threading.Thread(target=self._read, name="reader", daemon=True)]
-        self._threads += [
+        self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._senders = [
             threading.Thread(target=self._send, name=f"sender-{n}", daemon=True)
             for n in range(in_flight)
         ]
         self.emitted = 0
         """Chunks handed over so far; final once :class:`ReadDone` has come."""
 
-    def start(self) -> None:
-        """Start all threads. Whatever happens here or later, :meth:`end` must be called."""
-        for thread in self._threads:
+    def read(self) -> None:
+        """Start reading: the first chunks are ready when the target is.
+
+        Whatever happens here or later, :meth:`end` must be called.
+        """
+        self._reader.start()
+
+    def write(self) -> None:
+        """Start writing what is read."""
+        for thread in self._senders:
             thread.start()
 
     def next_event(self, *, timeout: float) -> Event | None:
@@ -111,9 +117,9 @@ class Pipeline:
         self._stop.set(reason)
         self._gate.open()
         self._room.release()
-        for _ in range(self._senders):
+        for _ in self._senders:
             self._chunks.put(None)
-        for thread in self._threads:
+        for thread in (self._reader, *self._senders):
             if thread.ident is not None:
                 thread.join()
 
@@ -126,7 +132,7 @@ class Pipeline:
                 report=self._events.put,
                 stop=self._stop,
             )
-            for _ in range(self._senders):
+            for _ in self._senders:
                 self._chunks.put(None)
             self._events.put(ReadDone())
         except BaseException as error:  # noqa: BLE001 - forwarded: swallowed, it would lose rows

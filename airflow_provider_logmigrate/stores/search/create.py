@@ -99,13 +99,13 @@ def _meta(
 
 
 def _expected_age(plan: UnitPlan) -> datetime | None:
-    """The age of a small unit as planned, to the millisecond, which is what engines keep.
+    """The age of a unit as planned, to the millisecond, which is what engines keep.
 
     Usually it comes out like that, and nothing is left to be written at the end; if it doesn't,
     :func:`index.finish` puts it right.
     """
     newest = plan.estimate.newest if plan.estimate else None
-    if newest is None or plan.share is not None or not serves_from_the_start(plan):
+    if newest is None or plan.share is not None:
         return None
     return newest.replace(microsecond=newest.microsecond // 1000 * 1000)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from airflow_provider_logmigrate.core.errors import IndexConflict, TargetUnavailable
 from airflow_provider_logmigrate.core.plan import UnitPlan
+from airflow_provider_logmigrate.core.together import both
 from airflow_provider_logmigrate.stores.search import age
 from airflow_provider_logmigrate.stores.search.client import SearchClient, concrete, path
 from airflow_provider_logmigrate.stores.search.create import (
@@ -103,12 +105,16 @@ def finish(
             return False
         meta = check_ours(client, plan, state, facts=facts)
         if not written:
-            refresh(client, plan.index)
+            both(
+                partial(refresh, client, plan.index),
+                partial(_serve, client, plan, state, meta["serving"]),
+            )
         youngest = newest()
         stored = meta.get("max_event_time")
         if plan.share and stored and youngest and youngest < datetime.fromisoformat(stored):
             youngest = None  # an age never goes back while others finish
-        _settle(client, plan, state, meta, youngest)
+        if youngest is not None:
+            _keep_age(client, plan, state, meta, youngest)
         if plan.share is None or youngest is None or stored == age.text(youngest):
             return True
     raise TargetUnavailable(
@@ -117,23 +123,25 @@ def finish(
     )
 
 
-def _settle(
+def _serve(
+    client: SearchClient, plan: UnitPlan, state: IndexState, serving: Mapping[str, Any]
+) -> None:
+    if plan.share is None and not _has(state, serving):
+        put_settings(client, plan.index, serving)
+
+
+def _keep_age(
     client: SearchClient,
     plan: UnitPlan,
     state: IndexState,
     meta: Mapping[str, Any],
-    youngest: datetime | None,
+    youngest: datetime,
 ) -> None:
-    """Write what differs: at most one change of settings and one of ``_meta``."""
-    serving = {} if plan.share or _has(state, meta["serving"]) else dict(meta["serving"])
     lifecycle = age.lifecycle(client, youngest)
-    if lifecycle and not _has(state, lifecycle):
+    if not _has(state, lifecycle):
         # Refused where lifecycles don't exist (serverless): the age in _meta has to do.
-        if not put_settings(client, plan.index, serving | lifecycle, may_refuse=True) and serving:
-            put_settings(client, plan.index, serving)
-    elif serving:
-        put_settings(client, plan.index, serving)
-    if youngest is not None and meta.get("max_event_time") != age.text(youngest):
+        put_settings(client, plan.index, lifecycle, may_refuse=True)
+    if meta.get("max_event_time") != age.text(youngest):
         ours = {**meta, "max_event_time": age.text(youngest)}
         client.request(
             "PUT",

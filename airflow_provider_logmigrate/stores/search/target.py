@@ -18,6 +18,7 @@ from airflow_provider_logmigrate.core.ports import Framing, KeyPrint, WriteResul
 from airflow_provider_logmigrate.core.stream import Stream, StreamShape
 from airflow_provider_logmigrate.stores.search import bulk, index, keys, remove, stored, summary
 from airflow_provider_logmigrate.stores.search.client import SearchClient, concrete, path
+from airflow_provider_logmigrate.stores.search.early_refresh import EarlyRefresh
 from airflow_provider_logmigrate.stores.search.search import search
 
 SOURCES_PER_PAGE = 50
@@ -48,6 +49,7 @@ class SearchTarget:
         self.client = client
         self._shapes = shapes
         self._writer = bulk.BulkWriter(client, rng=rng, backoff=backoff or Backoff())
+        self._early = EarlyRefresh(client)
         self._facts = dict(facts or {})
         self._prepared: set[str] = set()
         self._lock = threading.Lock()
@@ -59,13 +61,16 @@ class SearchTarget:
     def prepare(self, plan: UnitPlan) -> None:
         """See :func:`index.prepare`; checks first that the engine is the connection's."""
         self.client.info()
+        self._early.forget(plan)
         index.prepare(self.client, plan, facts=self._facts)
         with self._lock:
             self._prepared.add(plan.index)
 
     def write(self, plan: UnitPlan, chunk: Chunk, *, stop: Stop) -> WriteResult:
         """See :meth:`bulk.BulkWriter.write`."""
-        return self._writer.write(plan.index, chunk, stop, routing=plan.routing)
+        result = self._writer.write(plan.index, chunk, stop, routing=plan.routing)
+        self._early.written(plan, documents=result.acknowledged, size=len(chunk.body))
+        return result
 
     def framing_of(self, plan: UnitPlan) -> Framing:
         """Frames a unit's documents for :meth:`write_mixed`."""

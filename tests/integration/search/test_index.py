@@ -31,7 +31,7 @@ from airflow_provider_logmigrate.stores.search.index import (
 from airflow_provider_logmigrate.stores.search.mapping import IndexOptions
 from airflow_provider_logmigrate.stores.search.target import SearchTarget
 from tests.integration.search.conftest import target_of
-from tests.integration.search.gateway import Gateway, running
+from tests.integration.search.gateway import Answer, Gateway, running
 from tests.unit.stores.search.building import chunk, document, numbered, plan
 
 if TYPE_CHECKING:
@@ -149,6 +149,53 @@ def test_few_calls_for_a_small_unit(
     assert calls == ["", index, index, "_bulk", index, "_refresh", "_search"]
     age = state(client, index).settings.get("index.lifecycle.origination_date")
     assert age == ("1736036040000" if client.engine is Engine.ELASTICSEARCH else None)
+
+
+def test_a_load_is_refreshed_once_shortly_before_its_end(
+    client: SearchClient, search_engine: SearchEngine, tenant: str
+) -> None:
+    expected = Estimate(100, SMALL_BYTES + 1, exact=True)
+    unit = plan(client.engine, tenant, options=SERVING, estimate=expected)
+
+    def visible() -> int:
+        return int(client.request("GET", f"/{unit.index}/_count").data["count"])
+
+    with running(Gateway(search_engine.url)) as gateway:
+        through = connect(Endpoint(engine=client.engine, hosts=(gateway.url,)))
+        target = target_of(through)
+        target.prepare(unit)
+        seen = []
+        for documents in (numbered(84), numbered(86)[84:], numbered(100)[86:]):
+            target.write(unit, chunk(documents), stop=Stop())
+            seen.append(visible())
+        assert seen == [0, 86, 86]
+        assert load_settings(client, unit.index) == ("-1", "0")
+        target.finish(unit)
+        through.close()
+        assert sum("_refresh" in path for path in gateway.paths) == 2
+    assert visible() == 100
+    assert load_settings(client, unit.index) == ("7s", "1")
+
+
+def test_an_early_refresh_that_fails_costs_nothing(
+    client: SearchClient, search_engine: SearchEngine, tenant: str
+) -> None:
+    expected = Estimate(3, SMALL_BYTES + 1, exact=True)
+    unit = plan(client.engine, tenant, options=SERVING, estimate=expected)
+    refused = iter([(429, "application/json", b'{"error":{"type":"busy"},"status":429}')])
+
+    def once(path: str, _: bytes) -> Answer | None:
+        return next(refused, None) if "_refresh" in path else None
+
+    with running(Gateway(search_engine.url, intercept=once)) as gateway:
+        through = connect(Endpoint(engine=client.engine, hosts=(gateway.url,)))
+        target = target_of(through)
+        target.prepare(unit)
+        assert target.write(unit, chunk(numbered(3)), stop=Stop()).acknowledged == 3
+        assert next(refused, None) is None, "it was tried"
+        assert target.summarise(unit).total.count == 3
+        target.finish(unit)
+        through.close()
 
 
 def test_two_attempts_at_once(client: SearchClient, tenant: str) -> None:

@@ -358,11 +358,32 @@ def test_a_failing_finish_keeps_the_unit_uncopied() -> None:
 
 
 def test_nothing_is_written_when_the_index_can_not_be_prepared() -> None:
-    bench = Bench(rows(20))
+    """The source is being read by then, as far ahead as a copy may be."""
+    bench = Bench(rows(500))
     bench.target.hook = fail_at("prepare", TargetUnavailable("gone"))
+    threads = set(threading.enumerate())
     with pytest.raises(TargetUnavailable):
         bench.run()
-    assert (bench.target.documents, bench.ledger.history, bench.source.rows_read) == ({}, [], 0)
+    assert (bench.target.documents, bench.ledger.history) == ({}, [])
+    assert set(threading.enumerate()) <= threads
+    assert bench.source.rows_read < 500
+
+
+def test_the_first_rows_are_read_while_the_index_is_prepared() -> None:
+    bench = Bench(rows(60))
+    read = threading.Event()
+
+    def row(place: str) -> None:
+        if place == "row":
+            read.set()
+
+    def prepare(place: str) -> None:
+        if place == "prepare":
+            assert read.wait(5), "nothing is read before the index is there"
+
+    bench.source.hook, bench.target.hook = row, prepare
+    bench.run()
+    assert bench.target.contents() == bench.expected_documents()
 
 
 def test_zero_of_some_expected_rows_is_a_failure_and_not_a_copied_unit() -> None:

@@ -206,7 +206,8 @@ def test_a_finding_comes_before_the_result_of_its_chunk() -> None:
     some = by_key(rows(20))
     source = FakeSource({k: type(r)(r.key, r.at, r.text, odd=True) for k, r in some.items()})
     pipeline = pipeline_of(source)
-    pipeline.start()
+    pipeline.read()
+    pipeline.write()
     order: list[str] = []
     while "done" not in order or order.count("written") < 2:
         event = pipeline.next_event(timeout=5)
@@ -227,7 +228,8 @@ def test_ending_twice_and_ending_before_the_start_are_harmless() -> None:
     pipeline = pipeline_of(source)
     pipeline.end("never started")
     pipeline = pipeline_of(source)
-    pipeline.start()
+    pipeline.read()
+    pipeline.write()
     pipeline.end("early")
     pipeline.end("again")
     assert pipeline.emitted <= 5
