@@ -193,16 +193,18 @@ class Rig:
         settings: Mapping[str, Any] | None = None,
         index: str = CEILING,
         drop: bool = True,
+        share: float = 1.0,
     ) -> Cost:
         """The same documents as ready bodies.
 
+        :param share: of the bodies; the rest isn't sent.
         :param properties: fields mapped otherwise.
         :param settings: index settings in addition.
         """
         job = self._ceiling_job(
             self.engine.url, index, in_flight, dict(properties or {}), dict(settings or {})
         )
-        return self._run(job | {"drop": drop}, pinned=pinned)
+        return self._run(job | {"drop": drop, "share": share}, pinned=pinned)
 
     def by_hand(self, method: str, name: str) -> Cost:
         """The rows of a data set's first tenant by a program as a user would write it."""

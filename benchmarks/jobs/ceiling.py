@@ -7,6 +7,7 @@ copy does it, and refreshed once before its end, which makes the engine faster (
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,9 @@ def prepared(spec: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
     for name, changed in spec.get("properties", {}).items():
         body["mappings"]["properties"][name] = changed
     body["settings"]["index"] |= spec.get("settings", {})
-    bodies = [file.read_bytes() for file in sorted(folder.glob("*.ndjson"))]
+    files = sorted(folder.glob("*.ndjson"))
+    sent = math.ceil(len(files) * spec.get("share", 1.0))
+    bodies = [file.read_bytes() for file in files[:sent]]
     control = Connection(url)
     control.call("DELETE", f"/{index}", missing_ok=True)
 

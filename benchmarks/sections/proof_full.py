@@ -5,13 +5,13 @@ from __future__ import annotations
 from benchmarks.results import Better
 from benchmarks.rig import Rig
 from benchmarks.section import Measured, Section
-from benchmarks.sections.proving import proven
+from benchmarks.sections.checking import checked
 from benchmarks.statistics import paired_ratio
 
 
 def measure(rig: Rig) -> Measured:
     """The proof's seconds, fingerprints included, as a share of the copy's."""
-    found = proven(rig)
+    found = checked(rig)
     proofs = tuple(one.full.seconds for one in found)
     copied = tuple(one.copy.seconds for one in found)
     [unit] = found[0].full.found

@@ -20,7 +20,7 @@ CANDIDATES = {
     "fresh": ("keyset", "by_parent", "by_key", "sweep"),
 }
 """Data set -> strategies that can be forced on it."""
-BUDGET = 3.0
+BUDGET = 2.0
 """Seconds of reading after which a slow one has shown its rate."""
 
 
