@@ -25,6 +25,8 @@ from airflow_provider_logmigrate.reports import plan_text, text_table
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.config.entities import Config, Migration
+    from airflow_provider_logmigrate.core.certificate import Certificate
+    from airflow_provider_logmigrate.ledger.units import UnitState
 
 _ACTION = ("action", "alias", "index")
 
@@ -107,8 +109,9 @@ def plan(args: Namespace) -> int:
 def status(args: Namespace) -> int:
     """Units with certificates, dead letters and what has left them; cut-overs and runs.
 
-    Documents and certificate are those of the copy; ``purged rows`` have left the source since,
-    and ``retention`` tells that documents have left the target, or may have.
+    Documents are those that the certificate counts, before there is one those that were written.
+    ``purged rows`` have left the source since, and ``retention`` tells that documents have left the
+    target, or may have.
     The exit code is 1 if a unit's certificate says that it differs, or a newest run failed.
     """
     config = load_config()
@@ -126,7 +129,7 @@ def status(args: Namespace) -> int:
                     {
                         "unit": state.unit,
                         "phase": state.phase.value,
-                        "documents": state.counters.documents,
+                        "documents": _documents(state, certificate),
                         "dead letters": letters.get(state.unit, 0),
                         "purged rows": purged.get(state.unit, 0),
                         "retention": "deleted" if state.unit in aged else None,
@@ -172,6 +175,13 @@ def _is_bad(report: dict[str, list[dict[str, Any]]]) -> bool:
     newest = {(run["migration"], run["tenant"]): run["outcome"] for run in reversed(report["runs"])}
     differs = any(unit["certificate"] == "different" for unit in report["units"])
     return differs or any(outcome in ("failed", "interrupted") for outcome in newest.values())
+
+
+def _documents(state: UnitState, certificate: Certificate | None) -> int:
+    # A repair writes documents again: what was written is more than what is there.
+    if certificate is None or certificate.index != state.index:
+        return state.counters.documents
+    return certificate.documents
 
 
 @command

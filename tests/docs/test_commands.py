@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
+import yaml
 
 from airflow_provider_logmigrate.cli.definition import get_cli
 from airflow_provider_logmigrate.config.entities import StoreType
 from airflow_provider_logmigrate.config.loader import load
+from airflow_provider_logmigrate.core.naming import dag_id
 from airflow_provider_logmigrate.operators.options import RunOptions
 from tests.docs.pages import PAGES, page
 
@@ -120,16 +122,22 @@ def test_airflows_commands_take_what_is_shown(where: str, words: list[str]) -> N
 
 
 def test_triggers_narrow_a_run_by_parameters_that_exist(tmp_path: Path) -> None:
-    from airflow_provider_logmigrate.dag_factory import tenant_dag
-    from airflow_provider_logmigrate.dag_factory.purge import purge_dag, restore_dag
+    from airflow_provider_logmigrate.dag_factory.build import build_dags
+    from airflow_provider_logmigrate.dag_factory.follow import follow_dag, follow_dag_id
 
     path = tmp_path / "logmigrate.yaml"
     path.write_text(
         next(b.text for b in page("docs/getting-started.md").of("yaml") if "migrations:" in b.text)
     )
-    migration = load(path).migrations["dify_logs"]
-    of_tenant = tenant_dag(migration, migration.tenants[0])
-    dags = {dag.dag_id: dag for dag in (of_tenant, purge_dag(migration), restore_dag(migration))}
+    document = yaml.safe_load(path.read_text())
+    document["migrations"]["dify_logs"] |= {"purge": {}, "retention": {"after": "1d"}}
+    path.write_text(yaml.safe_dump(document))
+    config = load(path)
+    migration = config.migrations["dify_logs"]
+    dags = build_dags(config)
+    # What is followed has no end, and those that are shown have one.
+    dags[follow_dag_id(migration.name)] = follow_dag(migration)
+    of_tenant = dags[dag_id(migration.name, migration.tenants[0])]
     shown = [
         (words[3], json.loads(words[words.index("--conf") + 1]))
         for _, words in AIRFLOWS
@@ -137,11 +145,11 @@ def test_triggers_narrow_a_run_by_parameters_that_exist(tmp_path: Path) -> None:
     ]
 
     assert {words[3] for _, words in AIRFLOWS if words[1:3] == ["dags", "trigger"]} == dags.keys()
-    for dag_id, conf in shown:
-        assert conf.keys() <= dags[dag_id].params.keys()
-        for name, value in conf.items():
-            dags[dag_id].params.get_param(name).resolve(value)
-    narrowed = [conf for dag_id, conf in shown if dag_id == of_tenant.dag_id]
+    for name, conf in shown:
+        assert conf.keys() <= dags[name].params.keys()
+        for parameter, value in conf.items():
+            dags[name].params.get_param(parameter).resolve(value)
+    narrowed = [conf for name, conf in shown if name == of_tenant.dag_id]
     assert len(narrowed) >= 3
     for conf in narrowed:
         chosen = RunOptions.of(migration, conf, now=datetime.now(timezone.utc))

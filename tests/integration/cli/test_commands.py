@@ -96,14 +96,18 @@ def test_wrong_words_are_exit_code_2(cli: Cli, stage: Stage) -> None:
 
 def test_status_is_bad_when_a_proof_or_a_run_is(cli: Cli, stage: Stage) -> None:
     stage.fill(20)
+    stage.run().whole()
+    stage.execute("UPDATE events SET note = 'changed'")
     run = stage.run()
     run.copy()
     stage.execute("DELETE FROM events WHERE id = 'e00003'")
     with pytest.raises(ProofFailed):
         run.prove()
-    report = cli("status", "--tenant", "acme")
+    report = cli("status", "--tenant", "acme", "-o", "json")
     assert report.code == 1
-    assert "different" in report.out
+    (unit,) = report.json["units"]
+    assert unit["certificate"] == "different"
+    assert unit["documents"] == 20, "each of them, however often it was written"
 
 
 def test_a_connection_kept_in_airflow_s_database(
