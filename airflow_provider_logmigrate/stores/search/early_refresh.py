@@ -3,7 +3,7 @@
 A refresh is one thread's work through all documents that the engine still holds in memory: up to a
 tenth of its heap, in which the other processors, at the end of a load, have nothing to do. Begun
 while the last documents are still coming it costs next to nothing: two processors take 250 MB in
-0.83 of the time (docs/benchmarks.md). Several in one load cost more, in small segments.
+0.86 of the time (docs/benchmarks.md). Several in one load cost more, in small segments.
 """
 
 from __future__ import annotations
