@@ -140,6 +140,7 @@ def _purge(model: PurgeModel) -> PurgeSettings:
         floor_age=model.floor_age,
         holds=_holds(model.hold),
         batch_seconds=model.batch / timedelta(seconds=1),
+        sessions=model.sessions,
         approval=model.approval,
         snapshot=model.snapshot,
         vacuum=model.vacuum,

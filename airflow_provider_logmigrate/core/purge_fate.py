@@ -13,14 +13,23 @@ FATE_TRIES = 120
 
 
 def finish_open(
-    source: PurgeSource, log: DeletionLog, scope: Scope, *, stop: Stop, where: str
+    source: PurgeSource,
+    log: DeletionLog,
+    scope: Scope,
+    *,
+    stop: Stop,
+    where: str,
+    only: int | None = None,
 ) -> int:
     """Find out what became of batches whose end nobody saw; rows that turned out to be deleted.
 
+    :param only: this batch; others may be under way.
     :raises SourceUnavailable: one of them is still running after a while.
     """
     rows = 0
     for batch in log.open():
+        if only not in (None, batch.id):
+            continue
         for _ in range(FATE_TRIES):
             fate = source.fate(scope, batch.removal)
             if fate is not Fate.RUNNING:

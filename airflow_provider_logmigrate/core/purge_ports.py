@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from types import MappingProxyType
 from typing import Protocol
 
 from airflow_provider_logmigrate.core.checkpoint import Cursor
@@ -45,46 +46,49 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one table and hour that are found by the same value.
+    """Rows of one table and hour.
 
-    :param of: that value; for a unit's own row its key.
     :param unit: whose index holds their documents; ``None``: they are kept in the ledger.
-    :param versions: the source's marks of the very versions of the rows that were read: a row has
-        the mark no more once anybody wrote it.
     :param hour: of their event time, ``None`` if they are kept in the ledger.
-    :param proof: count and fingerprint sums of these versions.
+    :param proof: count and fingerprint sums.
     """
 
     table: str
-    of: str
     unit: Unit | None
+    hour: datetime | None
     keys: Sequence[str]
-    versions: Sequence[str]
-    hour: datetime | None = None
     proof: Bucket = EMPTY
+
+
+_NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
 class Group:
     """A unit's row and everything that goes with it, or stays with it.
 
-    :param rows: the row itself first.
+    There are many at a time, so a group that was only listed is little more than a few numbers.
+
+    :param key: of the row that the others hang on.
+    :param counts: rows by table, the row itself included.
+    :param keys: by table: of rows that other rows are found by, and of those that aren't found by
+        what they hang on. After a look: of all.
+    :param rows: what they are; only after a look.
+    :param objects: that the rows name; what they belong to is known after a look.
     :param obstacle: why it has to stay, empty if nothing is known yet.
     """
 
-    rows: list[Rows]
-    objects: list[StoredObject] = field(default_factory=list)
+    key: str
+    counts: dict[str, int]
+    keys: Mapping[str, Sequence[str]] = field(default_factory=lambda: _NONE)
+    rows: tuple[Rows, ...] = ()
+    objects: tuple[StoredObject, ...] = ()
     obstacle: str = ""
-
-    @property
-    def key(self) -> str:
-        """Key of the row that the others hang on."""
-        return self.rows[0].keys[0]
 
     @property
     def size(self) -> int:
         """Rows of all tables."""
-        return sum(len(rows.keys) for rows in self.rows)
+        return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,23 +149,19 @@ class Fate(Enum):
 
 
 class RowsChanged(Exception):
-    """Rows in front of a delete aren't those that were read; nothing was deleted.
-
-    :ivar groups: which groups they belong to, by key, with what happened.
-    """
-
-    def __init__(self, groups: Mapping[str, str]) -> None:
-        super().__init__(groups)
-        self.groups = groups
+    """Rows aren't those that were listed, or not those that documents prove; none was deleted."""
 
 
 class PurgeSource(Protocol):
-    """The source, as a purge sees it."""
+    """The source, as a purge sees it. Called by several threads."""
 
     def groups(
         self, scope: Scope, plan: UnitPlan, *, after: Cursor | None, limit: int
     ) -> GroupWindow:
-        """The next settled rows of a unit that go by themselves, with all that goes along."""
+        """The next settled rows of a unit that go by themselves, and how much hangs on each."""
+
+    def look(self, scope: Scope, plan: UnitPlan, groups: Sequence[Group]) -> list[Group]:
+        """Listed groups as they are now, row by row. Who changed has an obstacle that says how."""
 
     def delete(
         self,
@@ -169,12 +169,12 @@ class PurgeSource(Protocol):
         plan: UnitPlan,
         groups: Sequence[Group],
         *,
-        before_commit: Callable[[Removal], None],
+        before_commit: Callable[[Removal, Sequence[Rows]], None],
     ) -> Removal:
-        """Delete whole groups in one transaction: just the versions of the rows that were read.
+        """Delete whole groups in one transaction, which also reads what the rows are.
 
-        :param before_commit: whatever it raises undoes everything.
-        :raises RowsChanged: there are other rows, or other versions; nothing was deleted.
+        :param before_commit: told what is deleted; whatever it raises undoes everything.
+        :raises RowsChanged: there are other rows than those that were listed; nothing was deleted.
         """
 
     def fate(self, scope: Scope, removal: Removal) -> Fate:

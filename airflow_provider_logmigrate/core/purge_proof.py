@@ -1,13 +1,13 @@
-"""Which groups may go: every row has its document, with the row's fingerprint.
+"""Which rows may go: every one has its document, with the row's fingerprint.
 
-The source read each row's fingerprint together with a mark of its version; the deleting transaction
-takes only these versions. So what is compared here holds for the rows that go, however much later
-that is.
+A deleting transaction reads what the rows are while they go, and is committed only if the documents
+add up to just that. Where they don't, its groups are looked at one by one, to tell who has to stay;
+what is left is deleted, and proven, anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from airflow_provider_logmigrate.core.clock import Stop
@@ -19,6 +19,7 @@ from airflow_provider_logmigrate.core.purge_ports import (
     ObjectStore,
     Print,
     PurgeTarget,
+    Rows,
     StoredObject,
 )
 from airflow_provider_logmigrate.core.unit import Unit
@@ -51,27 +52,18 @@ class Prover:
         self._unit, self._target, self._objects, self._stop = unit, target, objects, stop
         self._plans: dict[int, tuple[Unit, UnitPlan | None]] = {}
 
-    def proposals(self, groups: Sequence[Group], *, size: Callable[[], int]) -> Iterator[Proposal]:
-        """The groups batch by batch.
-
-        :param size: rows of the next batch.
-        """
-        waiting = list(reversed(groups))
-        while waiting:
-            batch = [waiting.pop()]
-            rows, most = batch[0].size, size()
-            while waiting and rows + waiting[-1].size <= most:
-                batch.append(waiting.pop())
-                rows += batch[-1].size
-            yield self.prove(batch)
+    def holds(self, rows: Sequence[Rows]) -> bool:
+        """True if these rows' documents are there and add up to them."""
+        units = {rows.unit for rows in rows if rows.unit is not None}
+        return units <= self._unit.units.keys() and self._add_up(self._documents(rows))
 
     def prove(self, groups: Sequence[Group]) -> Proposal:
-        """Compare sums over all of them; where these differ, group by group."""
+        """Compare sums over looked-at groups; where these differ, group by group."""
         self._stop.check(self._unit.key)
         proposal = Proposal(list(groups))
         _sift(proposal, self._obstacle)
-        documents = self._documents(proposal.groups)
-        if any(self._target.proof(plan, keys) != proof for plan, keys, proof in documents.values()):
+        documents = self._documents([rows for group in proposal.groups for rows in group.rows])
+        if not self._add_up(documents):
             prints = {
                 unit: self._target.prints(plan, keys) for unit, (plan, keys, _) in documents.items()
             }
@@ -93,18 +85,22 @@ class Prover:
             self._plans[id(unit)] = unit, self._unit.units.get(unit)
         return self._plans[id(unit)][1]
 
-    def _documents(self, groups: Sequence[Group]) -> dict[str, tuple[UnitPlan, list[str], Bucket]]:
+    def _add_up(self, documents: Mapping[str, tuple[UnitPlan, list[str], Bucket]]) -> bool:
+        return all(
+            self._target.proof(plan, keys) == proof for plan, keys, proof in documents.values()
+        )
+
+    def _documents(self, rows: Iterable[Rows]) -> dict[str, tuple[UnitPlan, list[str], Bucket]]:
         """By unit: the keys of its rows, and what their documents must add up to."""
         keys: dict[int, list[str]] = {}
         proof: dict[int, Bucket] = {}
         plans: dict[int, UnitPlan] = {}
-        for group in groups:
-            for rows in group.rows:
-                if rows.unit is None or (plan := self._plan_of(rows.unit)) is None:
-                    continue
-                plans[id(plan)] = plan
-                keys.setdefault(id(plan), []).extend(rows.keys)
-                proof[id(plan)] = proof.get(id(plan), EMPTY) + rows.proof
+        for some in rows:
+            if some.unit is None or (plan := self._plan_of(some.unit)) is None:
+                continue
+            plans[id(plan)] = plan
+            keys.setdefault(id(plan), []).extend(some.keys)
+            proof[id(plan)] = proof.get(id(plan), EMPTY) + some.proof
         # A plan's key is spelled out anew by each look, and there are many rows.
         return {plan.key: (plan, keys[one], proof[one]) for one, plan in plans.items()}
 

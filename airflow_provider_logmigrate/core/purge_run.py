@@ -1,7 +1,8 @@
-"""Purging one unit: windows of whole groups, each row proven, small transactions.
+"""Purging one unit: small transactions that delete whole groups and prove what they delete.
 
-Three things go on at once: one thread lists groups and lets the source compute fingerprints, one
-compares these with the documents, and the caller's deletes what was proven before.
+One thread lists ahead how much hangs on each row, some delete. A deleting transaction reads the
+fingerprints of the rows it takes, asks the index for the sum of just their documents, and is undone
+unless both are the same. Only then somebody looks at the groups one by one.
 
 Source and ledger are different databases, so a batch goes in three durable steps: the intent is
 kept in the ledger while the source's transaction is open, the source commits, the ledger notes it.
@@ -11,8 +12,9 @@ the next attempt asks for it before it deletes anything.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from airflow_provider_logmigrate.core.ahead import ahead
@@ -28,19 +30,22 @@ from airflow_provider_logmigrate.core.purge_ports import (
     ObjectStore,
     PurgeSource,
     PurgeTarget,
+    Removal,
+    Rows,
     RowsChanged,
 )
-from airflow_provider_logmigrate.core.purge_proof import Proposal, Prover
+from airflow_provider_logmigrate.core.purge_proof import Prover
 from airflow_provider_logmigrate.core.purge_scope import Scope
+from airflow_provider_logmigrate.core.together import side_by_side
 
-FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 1_000, 200, 20_000
+FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 2_000, 200, 20_000
 """Rows of one transaction."""
 
-FEWEST_GROUPS, MOST_GROUPS = 500, 10_000
+FEWEST_GROUPS, MOST_GROUPS = 1_000, 10_000
 """Groups listed at once. Without an index each listing scans a table, so more is better..."""
 
-WINDOW_ROWS = 50_000
-"""...up to about this many rows, some 15 MB of memory; three windows are held at a time."""
+WINDOW_ROWS = 500_000
+"""...up to about this many rows, some 50 MB if all are named; two windows are held at a time."""
 
 LOOK_BEHIND = 50_000
 """Groups after which the source is asked for what was written for them meanwhile."""
@@ -94,22 +99,24 @@ def purge_unit(
     clock: Clock,
     stop: Stop,
     aim: float = 0.5,
+    sessions: int = 1,
     before_batch: Callable[[], None] = lambda: None,
 ) -> PurgeOutcome:
     """Delete a unit's settled rows with all that hangs on them, each one proven.
 
-    A row goes only as the very version whose fingerprint was seen to be its document's; a group of
-    which one row can't be proven stays whole. Idempotent: repeated after any kill it deletes what
-    is left of the plan and nothing else.
+    A group of which one row can't be proven stays whole. Idempotent: repeated after any kill it
+    deletes what is left of the plan and nothing else.
 
     :param aim: seconds of one transaction.
-    :param before_batch: waits as long as the source has to be spared.
+    :param sessions: transactions at a time.
+    :param before_batch: waits as long as the source has to be spared; never called by two threads
+        at once.
     """
     prover = Prover(unit, target, objects, stop)
     work = _Work(unit, scope, source, prover, log, clock, stop, aim, before_batch)
     began = clock.monotonic()
     work.outcome.settled = finish_open(source, log, scope, stop=stop, where=unit.key)
-    work.run()
+    work.run(sessions)
     work.outcome.seconds = clock.monotonic() - began
     return work.outcome
 
@@ -132,18 +139,15 @@ class _Work:
         self._log, self._clock, self._stop = log, clock, stop
         self._aim, self._before_batch = aim, before_batch
         self._size = min(FIRST_BATCH, LARGEST_BATCH)
+        self._waiting = threading.Lock()  # for the source's sake
+        self._noting = threading.Lock()  # in the ledger, and in the outcome
         self.outcome = PurgeOutcome(unit.key)
 
-    def run(self) -> None:
+    def run(self, sessions: int) -> None:
         gone: list[str] = []
-        with (
-            ahead(self._windows(), name="purge-list") as windows,
-            ahead(self._proposals(windows), name="purge-prove") as proposals,
-        ):
-            for proposal in proposals:
-                for group, why in proposal.stay:
-                    self._stays(group, why)
-                gone += self._batch(proposal.groups)
+        with ahead(self._windows(), name="purge-list") as windows:
+            for keys in side_by_side(self._batch, self._batches(windows), most=sessions):
+                gone += keys
                 if len(gone) >= LOOK_BEHIND:
                     self._look_behind(gone)
                     gone = []
@@ -162,9 +166,22 @@ class _Work:
             rows = sum(group.size for group in window.groups)
             limit = min(MOST_GROUPS, max(FEWEST_GROUPS, limit * WINDOW_ROWS // max(1, rows)))
 
-    def _proposals(self, windows: Iterable[GroupWindow]) -> Iterator[Proposal]:
+    def _batches(self, windows: Iterable[GroupWindow]) -> Iterator[list[Group]]:
         for window in windows:
-            yield from self._prover.proposals(window.groups, size=lambda: self._size)
+            waiting = list(reversed(self._willing(window.groups)))
+            while waiting:
+                batch = [waiting.pop()]
+                rows, most = batch[0].size, self._size
+                while waiting and rows + waiting[-1].size <= most:
+                    batch.append(waiting.pop())
+                    rows += batch[-1].size
+                yield batch
+
+    def _willing(self, groups: Sequence[Group]) -> list[Group]:
+        for group in groups:
+            if group.obstacle:
+                self._stays(group, group.obstacle)
+        return [group for group in groups if not group.obstacle]
 
     def _look_behind(self, gone: list[str]) -> None:
         if gone:
@@ -173,61 +190,78 @@ class _Work:
     def _batch(self, batch: list[Group]) -> list[str]:
         """Delete some groups in one transaction; keys of those that are gone."""
         failures = changes = 0
+        # Whether an object's content is whole in its document, a sum can't tell.
+        unsure = any(group.objects for group in batch)
         while batch:
-            self._before_batch()
+            with self._waiting:
+                self._before_batch()
             self._stop.check(self._unit.key)
-            rows, began = sum(group.size for group in batch), self._clock.monotonic()
             try:
+                if unsure and not (batch := self._proven(batch)):
+                    break
                 self._delete(batch)
-            except RowsChanged as change:
-                changes += 1
-                batch = self._unchanged(batch, change, last=changes == MOST_CHANGES)
+            except RowsChanged:
+                changes, unsure = changes + 1, True
+                if changes > MOST_CHANGES:
+                    for group in batch:
+                        self._stays(group, "rows beside it changed again and again")
+                    break
             except SourceUnavailable:
                 failures += 1
                 if failures == MOST_FAILURES:
                     raise
                 self._size = max(SMALLEST_BATCH, self._size // 2)
                 self._stop.wait(PAUSE_SECONDS * failures, self._unit.key)
-                if self._settle_open():
-                    return [group.key for group in batch]  # only the answer was lost
             else:
-                took = self._clock.monotonic() - began
-                self._size = next_size(rows, took, aim=self._aim)
-                self.outcome.longest = max(self.outcome.longest, took)
                 return [group.key for group in batch]
         return []
 
+    def _proven(self, batch: list[Group]) -> list[Group]:
+        """Look at the groups one by one; those that may go."""
+        proposal = self._prover.prove(self._source.look(self._scope, self._unit.plan, batch))
+        for group, why in proposal.stay:
+            self._stays(group, why)
+        return proposal.groups
+
     def _delete(self, batch: list[Group]) -> None:
         kept: list[int] = []
-        removal = self._source.delete(
-            self._scope,
-            self._unit.plan,
-            batch,
-            before_commit=lambda removal: kept.append(self._log.intend(removal)),
-        )
-        self._log.settle(kept[0])
-        self.outcome.batches += 1
-        self.outcome.rows.update({table: len(keys) for table, keys in removal.keys.items()})
 
-    def _settle_open(self) -> int:
-        rows = finish_open(
-            self._source, self._log, self._scope, stop=self._stop, where=self._unit.key
-        )
-        self.outcome.settled += rows
+        def before_commit(removal: Removal, rows: Sequence[Rows]) -> None:
+            if not self._prover.holds(rows):
+                raise RowsChanged("the documents don't add up to the rows")
+            with self._noting:
+                kept.append(self._log.intend(removal))
+
+        began = self._clock.monotonic()
+        try:
+            removal = self._source.delete(
+                self._scope, self._unit.plan, batch, before_commit=before_commit
+            )
+        except SourceUnavailable:
+            # Perhaps only the answer was lost.
+            if not kept or not self._finish(kept[0]):
+                raise
+            return
+        took = self._clock.monotonic() - began
+        with self._noting:
+            self._log.settle(kept[0])
+            self._size = next_size(removal.rows, took, aim=self._aim)
+            self.outcome.longest = max(self.outcome.longest, took)
+            self.outcome.batches += 1
+            self.outcome.rows.update({table: len(keys) for table, keys in removal.keys.items()})
+
+    def _finish(self, batch: int) -> int:
+        with self._noting:
+            rows = finish_open(
+                *(self._source, self._log, self._scope),
+                stop=self._stop,
+                where=self._unit.key,
+                only=batch,
+            )
+            self.outcome.settled += rows
         return rows
 
-    def _unchanged(self, batch: list[Group], change: RowsChanged, *, last: bool) -> list[Group]:
-        """The groups that nobody touched since they were read."""
-        left = []
-        for group in batch:
-            if why := change.groups.get(group.key):
-                self._stays(group, why)
-            elif last:
-                self._stays(group, "rows beside it changed again and again during the purge")
-            else:
-                left.append(group)
-        return left
-
     def _stays(self, group: Group, reason: str) -> None:
-        self.outcome.stayed[reason] += 1
-        self.outcome.examples.setdefault(reason, group.key)
+        with self._noting:
+            self.outcome.stayed[reason] += 1
+            self.outcome.examples.setdefault(reason, group.key)

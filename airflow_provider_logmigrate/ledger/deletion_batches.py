@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection, func, select, text, update
 
 from airflow_provider_logmigrate.core.errors import PlanUnusable
 from airflow_provider_logmigrate.core.fingerprint import Bucket
@@ -88,29 +87,28 @@ def mark_objects(connection: Connection, batch: int, before: Sequence[str], to: 
     )
 
 
+_ADD_UP = text("""
+INSERT INTO logmigrate.deletion_hour AS t (migration, unit, hour, rows, high, low)
+SELECT :migration, u.unit, u.hour, u.rows, u.high, u.low
+FROM unnest(CAST(:units AS text[]), CAST(:hours AS timestamptz[]), CAST(:rows AS bigint[]),
+    CAST(:high AS numeric[]), CAST(:low AS numeric[])) AS u(unit, hour, rows, high, low)
+ON CONFLICT (migration, unit, hour) DO UPDATE
+SET rows = t.rows + excluded.rows, high = t.high + excluded.high, low = t.low + excluded.low
+""")
+
+
 def add_up(connection: Connection, migration: str, removal: Removal, *, sign: int) -> None:
-    """Add what left to the units' hours, or take it away again."""
-    table = tables.deletion_hour
-    rows = [
-        {
-            "migration": migration,
-            "unit": unit,
-            "hour": hour,
-            "rows": sign * bucket.count,
-            "high": sign * bucket.high,
-            "low": sign * bucket.low,
-        }
+    """Add what left to the units' hours, or take it away again; in one statement, they are many."""
+    found = [
+        (unit, hour, sign * bucket.count, sign * bucket.high, sign * bucket.low)
         for unit, hours in sorted(removal.hours.items())
         for hour, bucket in sorted(hours.items())
     ]
-    if not rows:
+    if not found:
         return
-    statement = upsert(table)
-    added = {name: table.c[name] + statement.excluded[name] for name in ("rows", "high", "low")}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["migration", "unit", "hour"], set_=added),
-        rows,
-    )
+    columns = [list(column) for column in zip(*found, strict=True)]
+    values = dict(zip(("units", "hours", "rows", "high", "low"), columns, strict=True))
+    connection.execute(_ADD_UP, {"migration": migration, **values})
 
 
 def packed(value: Mapping[str, Sequence[str]]) -> bytes:

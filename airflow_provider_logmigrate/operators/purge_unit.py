@@ -119,6 +119,7 @@ def carry_out(
                 clock=clock,
                 stop=stop,
                 aim=settings.batch_seconds,
+                sessions=settings.sessions,
                 before_batch=lambda key=unit.key: pace.before_page(stop, key),  # type: ignore[misc]
             )
             report.outcomes.append(outcome)

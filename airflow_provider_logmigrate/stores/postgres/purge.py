@@ -1,11 +1,8 @@
-"""Deletes proven rows from PostgreSQL in small transactions; never other rows than were proven.
-
-A row is named by its key and the mark of the version whose fingerprint was proven. Who writes a row
-makes another version: then the delete meets that one, sees another mark, and is undone.
-"""
+"""Deletes rows from PostgreSQL in small transactions that prove them before they commit."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -24,14 +21,16 @@ from airflow_provider_logmigrate.core.purge_ports import (
     Group,
     GroupWindow,
     Removal,
+    Rows,
 )
-from airflow_provider_logmigrate.core.purge_scope import Part, Scope
+from airflow_provider_logmigrate.core.purge_scope import Scope
 from airflow_provider_logmigrate.core.unit import Period
-from airflow_provider_logmigrate.stores.postgres.arrays import array
 from airflow_provider_logmigrate.stores.postgres.catalog import identifier
-from airflow_provider_logmigrate.stores.postgres.dependents import VERSION, Lister
-from airflow_provider_logmigrate.stores.postgres.listing import Listing
+from airflow_provider_logmigrate.stores.postgres.dependents import Lister
+from airflow_provider_logmigrate.stores.postgres.dependents_sql import among
+from airflow_provider_logmigrate.stores.postgres.placing import Places
 from airflow_provider_logmigrate.stores.postgres.purge_tables import Tables
+from airflow_provider_logmigrate.stores.postgres.removal import Deletion
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql, col
 from airflow_provider_logmigrate.stores.postgres.session import Sessions
 
@@ -44,12 +43,16 @@ TRANSACTION = {
     "statement_timeout": "60s",
     # A frozen attempt must not hold its rows against the application.
     "idle_in_transaction_session_timeout": "60s",
+    # What a delete returns is added up in memory.
+    "work_mem": "64MB",
 }
 """Bounds of a transaction that deletes."""
 
 
 class PostgresPurge:
-    """Implements :class:`~core.purge_ports.PurgeSource`; one thread, one connection, kept open.
+    """Implements :class:`~core.purge_ports.PurgeSource`.
+
+    Each thread's transaction has a connection of its own, which is kept open.
 
     :param rows: SQL of the copied streams, by name.
     :param period_of: the period of an event time.
@@ -64,9 +67,10 @@ class PostgresPurge:
         period_of: Callable[[datetime], Period],
     ) -> None:
         self._sessions, self._rows, self._tables = sessions, rows, tables
-        self._period_of = period_of
+        self._places = Places(period_of)
         self._held = ExitStack()
-        self._connection: PgConnection | None = None
+        self._idle: list[PgConnection] = []
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -80,8 +84,8 @@ class PostgresPurge:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; the next call opens another one."""
-        self._connection = None
+        """Close the connections; the next call opens another one."""
+        self._idle.clear()
         self._held.close()
 
     def groups(
@@ -91,48 +95,26 @@ class PostgresPurge:
         lister = self._lister(scope)
         return self._sessions.run(lambda c: lister.window(c, plan, after=after, limit=limit))
 
+    def look(self, scope: Scope, plan: UnitPlan, groups: Sequence[Group]) -> list[Group]:
+        """See the port: one statement per table of the scope."""
+        lister = self._lister(scope)
+        return self._sessions.run(lambda c: lister.look(c, plan, groups))
+
     def delete(
         self,
         scope: Scope,
         plan: UnitPlan,
         groups: Sequence[Group],
         *,
-        before_commit: Callable[[Removal], None],
+        before_commit: Callable[[Removal, Sequence[Rows]], None],
     ) -> Removal:
-        """See the port. What hangs on a row goes before it."""
-        batch = Listing(groups)
-        kept: dict[str, list[str]] = {}
+        """See the port."""
+        deletion = Deletion(scope, plan, groups, self._rows, self._tables, self._places)
         with self._transaction() as cursor:
-            for part in reversed(scope.parts):
-                condition = self._condition(scope, part, batch)
-                if condition is None:
-                    continue
-                this, whole = part.dependent, part.stream is None
-                rows = _delete(
-                    *(cursor, batch, part.table, col(this.column), col(this.key)),
-                    condition=condition,
-                    whole=whole,
-                )
-                if whole and rows:
-                    kept[part.table] = rows
-            root = self._rows[scope.stream.name]
-            # Still settled and still on its own: what it settles with may have changed.
-            condition = sql.SQL("{} AND {}").format(
-                _among(root.key, batch.keys[scope.stream.table], sql.SQL(root.key_type)),
-                self._lister(scope).free(),
-            )
-            _delete(cursor, batch, scope.stream.table, root.key, root.key, condition=condition)
+            deletion.carry_out(cursor)
             cursor.execute("SELECT txid_current()")
-            removal = Removal(
-                unit=plan.key,
-                transaction=int(cursor.fetchone()[0]),
-                keys=batch.keys,
-                sums=batch.sums,
-                hours=batch.hours,
-                kept=kept,
-                objects=[item for group in groups for item in group.objects],
-            )
-            before_commit(removal)
+            removal = deletion.removal(int(cursor.fetchone()[0]))
+            before_commit(removal, deletion.gone)
         return removal
 
     def fate(self, scope: Scope, removal: Removal) -> Fate:
@@ -168,22 +150,15 @@ class PostgresPurge:
         return Fate.COMMITTED
 
     def left_behind(self, scope: Scope, roots: Sequence[str]) -> Mapping[str, int]:
-        """See the port. Tables whose rows are deleted by what they belong to can't have any."""
+        """See the port."""
         found: dict[str, int] = {}
         for part in scope.parts:
             this = part.dependent
-            if (
-                this.of != scope.stream.table
-                or this.of_column != scope.stream.key
-                or self._tables.by_parent(scope, part)
-            ):
+            if this.of != scope.stream.table or this.of_column != scope.stream.key:
                 continue
-            query = sql.SQL(
-                "SELECT count(*) FROM unnest({keys}) AS p(v) JOIN {table} AS w ON {column} = p.v"
-            ).format(
-                keys=array(roots, self._tables.cast(this.table, this.column)),
+            query = sql.SQL("SELECT count(*) FROM {table} AS w WHERE {theirs}").format(
                 table=identifier(this.table),
-                column=col(this.column),
+                theirs=among(col(this.column), roots, self._tables.cast(this.table, this.column)),
             )
             ((count,),) = self._fetch(query)
             if count:
@@ -191,47 +166,30 @@ class PostgresPurge:
         return found
 
     def _lister(self, scope: Scope) -> Lister:
-        return Lister(scope, self._rows, self._tables, period_of=self._period_of)
-
-    def _condition(self, scope: Scope, part: Part, batch: Listing) -> sql.Composable | None:
-        """Which rows of a dependent table go; ``None``: none.
-
-        By what they belong to where an index serves: a row that appeared meanwhile is then met,
-        and undoes the batch. Else by key.
-        """
-        this = part.dependent
-        by_parent = self._tables.by_parent(scope, part)
-        column = this.column if by_parent else this.key
-        values = batch.keys.get(this.of if by_parent else this.table, ())
-        if not values:
-            return None
-        return _among(col(column), values, self._tables.cast(this.table, column))
+        return Lister(scope, self._rows, self._tables, self._places)
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         """A transaction that ends in a commit, or in nothing having happened."""
-        connection = self._connection
-        if connection is None or connection.closed:
-            self.close()
-            connection = self._held.enter_context(self._sessions.open(TRANSACTION))
-            connection.autocommit = False
-            self._connection = connection
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                connection = self._held.enter_context(self._sessions.open(TRANSACTION))
+                connection.autocommit = False
         try:
             with connection.cursor() as cursor:
                 yield cursor
             connection.commit()
         except psycopg2.Error as error:
-            self._undo(connection)
+            _undo(connection)
             raise self._sessions.explain(error) from error
         except BaseException:
-            self._undo(connection)
+            _undo(connection)
             raise
-
-    def _undo(self, connection: PgConnection) -> None:
-        try:
-            connection.rollback()
-        except psycopg2.Error:
-            self.close()  # the server undoes what a lost connection leaves
+        finally:
+            if not connection.closed:
+                with self._lock:
+                    self._idle.append(connection)
 
     def _fetch(self, query: sql.Composable) -> list[Any]:
         def work(connection: PgConnection) -> list[Any]:
@@ -242,43 +200,8 @@ class PostgresPurge:
         return self._sessions.run(work)
 
 
-def _among(column: sql.Composable, values: Sequence[str], kind: sql.Composable) -> sql.Composable:
-    return sql.SQL("{} = ANY({})").format(column, array(values, kind))
-
-
-def _delete(
-    cursor: Any,
-    batch: Listing,
-    table: str,
-    of: sql.Composable,
-    key: sql.Composable,
-    *,
-    condition: sql.Composable,
-    whole: bool = False,
-) -> list[str]:
-    """Delete rows that are found by ``of``, if they are those of the batch.
-
-    :param whole: return the rows as JSON: no document holds them.
-    :raises RowsChanged: they aren't.
-    """
-    query = sql.SQL(
-        "WITH gone AS (DELETE FROM {table} AS w WHERE {condition}"
-        " RETURNING {of}::text AS o, {key}::text AS k, {version} AS v, {whole} AS j)"
-        " SELECT o, array_agg(k), array_agg(v), array_agg(j) FROM gone GROUP BY o"
-    ).format(
-        table=identifier(table),
-        condition=condition,
-        of=of,
-        key=key,
-        version=VERSION,
-        whole=sql.SQL("row_to_json(w)::text") if whole else sql.SQL("NULL::text"),
-    )
-    cursor.execute(query)
-    found: dict[str, dict[str, str]] = {}
-    rows: list[str] = []
-    for value, keys, versions, texts in cursor:
-        found[value] = dict(zip(keys, versions, strict=True))
-        if whole:
-            rows += texts
-    batch.compare(table, found)
-    return rows
+def _undo(connection: PgConnection) -> None:
+    try:
+        connection.rollback()
+    except psycopg2.Error:
+        connection.close()  # the server undoes what a lost connection leaves

@@ -14,7 +14,7 @@ from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.purge_scope import Scope
 from airflow_provider_logmigrate.core.unit import UTC, Period, Unit
 from airflow_provider_logmigrate.stores.postgres.catalog import identifier
-from airflow_provider_logmigrate.stores.postgres.dependents import Lister
+from airflow_provider_logmigrate.stores.postgres.dependents_sql import free
 from airflow_provider_logmigrate.stores.postgres.purge_tables import Tables
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
 from airflow_provider_logmigrate.stores.postgres.session import Sessions
@@ -46,8 +46,7 @@ def survey_purge(
     period_of: Callable[[datetime], Period],
 ) -> PurgeSurvey:
     """Count a unit's rows that would go and those that hang on them, one statement per table."""
-    lister = Lister(scope, rows, tables, period_of=period_of)
-    return sessions.run(lambda c: _Survey(scope, rows, tables, plan, lister, period_of).of(c))
+    return sessions.run(lambda c: _Survey(scope, rows, tables, plan, period_of).of(c))
 
 
 class _Survey:
@@ -57,28 +56,27 @@ class _Survey:
         rows: Mapping[str, RowSql],
         tables: Tables,
         plan: UnitPlan,
-        lister: Lister,
         period_of: Callable[[datetime], Period],
     ) -> None:
         self._scope, self._rows, self._tables = scope, rows, tables
-        self._plan, self._lister, self._period_of = plan, lister, period_of
+        self._plan, self._period_of = plan, period_of
         self._root = rows[scope.stream.name]
 
     def of(self, connection: PgConnection) -> PurgeSurvey:
         found = PurgeSurvey()
         root, unit = self._root, self._plan.unit
         within = root.within(unit.tenant, unit.period.start, unit.period.end)
-        free = self._lister.free()
+        going_alone = free(self._scope, root)
         query = sql.SQL(
             "SELECT count(*) FILTER (WHERE {free}), count(*) FILTER (WHERE NOT {settled})"
             " FROM {table} WHERE {within}"
-        ).format(free=free, settled=root.settled, table=root.table, within=within)
+        ).format(free=going_alone, settled=root.settled, table=root.table, within=within)
         ((going, found.held_back),) = _fetch(connection, query)
         found.rows[self._scope.stream.table] = going
         if not going:
             return found
         found.units.add(unit)
-        where = sql.SQL("{} AND {}").format(within, free)
+        where = sql.SQL("{} AND {}").format(within, going_alone)
         joined: dict[str, tuple[sql.Composable, str]] = {
             self._scope.stream.table: (root.table, "w")
         }

@@ -56,8 +56,15 @@ class Tables:
     def by_parent(self, scope: Scope, part: Part) -> bool:
         """True if rows are deleted by what they belong to, so that none can be overlooked."""
         this = part.dependent
-        if this.column == this.key or not self.leads(this.table, this.column):
-            return False
+        return (
+            this.column != this.key
+            and self.leads(this.table, this.column)
+            and self.names_parent(scope, part)
+        )
+
+    def names_parent(self, scope: Scope, part: Part) -> bool:
+        """True if rows name what they belong to by its key."""
+        this = part.dependent
         keys = {scope.stream.table: scope.stream.key}
         keys |= {other.table: other.dependent.key for other in scope.parts}
         return keys.get(this.of) == this.of_column

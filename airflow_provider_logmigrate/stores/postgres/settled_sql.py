@@ -27,6 +27,11 @@ def settled_beside_parent(rule: SettledRule) -> sql.Composable:
     return _rule(rule, parent=sql.Identifier("parent", "settled"))
 
 
+def settled_without_parent(rule: SettledRule) -> sql.Composable:
+    """The same for rows whose parent isn't there: nobody has to look for it."""
+    return _rule(rule, parent=None)
+
+
 def with_parent(table: sql.Composable, rule: SettledRule) -> sql.Composable:
     """``table`` (the row, as ``w``) with its parent's state beside it, where the rule needs it.
 

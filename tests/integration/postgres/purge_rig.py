@@ -243,6 +243,7 @@ class PurgeRig:
         log: Callable[[DeletionLog], DeletionLog] = lambda log: log,
         attempt: int | None = None,
         stop: Stop | None = None,
+        sessions: int = 2,
     ) -> PurgeOutcome:
         attempt = self.claim(unit) if attempt is None else attempt
         return purge_unit(
@@ -254,6 +255,7 @@ class PurgeRig:
             log=log(self.ledger.deletions.attempt(MIGRATION, unit, plan_hash="p", attempt=attempt)),
             clock=SystemClock(),
             stop=stop or Stop(),
+            sessions=sessions,
             before_batch=before_batch,
         )
 

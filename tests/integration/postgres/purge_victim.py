@@ -1,4 +1,4 @@
-"""A purge that kills its own process at a chosen point: ``SOURCE LEDGER POINT NTH``."""
+"""A purge that kills its own process at a chosen point: ``SOURCE LEDGER POINT NTH SESSIONS``."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def small_batches(set_: Callable[[Any, str, Any], None] = setattr) -> None:
     set_(purge_run, "LARGEST_BATCH", BATCH)
 
 
-def main(source: str, ledger: str, point: str, nth: str) -> None:
+def main(source: str, ledger: str, point: str, nth: str, sessions: str) -> None:
     small_batches()
     rig = PurgeRig(source, ledger, runs=0)
     rig.copy()
     unit = purge_plan_unit(RUNS_UNIT, *STEPS_UNITS)
-    rig.purge(unit, log=lambda log: Deadly(log, point, int(nth)))
+    rig.purge(unit, log=lambda log: Deadly(log, point, int(nth)), sessions=int(sessions))
 
 
 if __name__ == "__main__":

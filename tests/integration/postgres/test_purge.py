@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -17,6 +18,7 @@ from airflow_provider_logmigrate.core.errors import (
     SourceUnavailable,
 )
 from airflow_provider_logmigrate.core.fingerprint import Bucket
+from airflow_provider_logmigrate.core.purge_ports import DeletionLog, Removal
 from airflow_provider_logmigrate.stores.postgres.purge_tables import obstacles
 from tests.integration.postgres.purge_fixtures import empty_ledger, ledger_dsn
 from tests.integration.postgres.purge_rig import (
@@ -167,6 +169,98 @@ def test_a_row_without_a_document_keeps_its_run(rig: PurgeRig) -> None:
     assert "acme3" in rig.rows_now()["runs"]
     assert len(gone(rig, before)["runs"]) == len(whole_runs(before)["runs"]) - 1
     assert dict(outcome.stayed) == {"a row of steps has no document": 1}
+
+
+@pytest.mark.parametrize("altered", [("steps", "acme3.1"), ("runs", "acme3")])
+def test_an_altered_document_keeps_its_run_and_no_other_one(
+    any_rig: PurgeRig, altered: tuple[str, str]
+) -> None:
+    high, low = any_rig.documents.prints_of[altered]
+    any_rig.documents.prints_of[altered] = high + 1, low
+    before = any_rig.rows_now()
+
+    outcome = any_rig.purge(UNIT)
+
+    assert gone(any_rig, before)["runs"] == whole_runs(before)["runs"] - {"acme3"}
+    assert dict(outcome.stayed) == {f"a row of {altered[0]} changed since it was copied": 1}
+    assert list(outcome.examples.values()) == ["acme3"]
+    assert any_rig.counted(UNIT) == dict(outcome.rows)
+
+
+def test_sums_that_never_add_up_delete_nothing_and_end(
+    rig: PurgeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if rows or documents changed whenever nobody looks."""
+    monkeypatch.setattr(rig.documents, "proof", lambda _plan, keys: Bucket(len(keys), 0, 0))
+    before = rig.rows_now()
+
+    outcome = rig.purge(UNIT)
+
+    assert rig.rows_now() == before
+    assert sum(outcome.stayed.values()) == len(whole_runs(before)["runs"])
+    assert list(outcome.stayed) == ["rows beside it changed again and again"]
+    assert rig.purge_open() == 0
+
+
+def test_a_change_that_a_delete_has_to_wait_for_is_seen(rig: PurgeRig) -> None:
+    """The delete meets the new version of a row that it found as the old one."""
+    before = rig.rows_now()
+    with closing(psycopg2.connect(rig.dsn)) as writer:
+        writer.cursor().execute("UPDATE steps SET body = 'changed' WHERE id = 'acme3.1'")
+        later = threading.Timer(0.3, writer.commit)
+
+        outcome = rig.purge(UNIT, before_batch=once(later.start))
+        later.join()
+
+    assert "acme3" in rig.rows_now()["runs"]
+    assert outcome.rows["runs"] == len(whole_runs(before)["runs"]) - 1
+    assert {"acme3.0", "acme3.1", "acme3.2"} <= rig.rows_now()["steps"].keys()
+    assert dict(outcome.stayed) == {"a row of steps changed since it was copied": 1}
+
+
+def test_a_row_that_appears_with_its_document_keeps_its_run(rig: PurgeRig) -> None:
+    late = "INSERT INTO steps VALUES ('late', 'acme3', 'acme', '2025-01-01 04:00+00', 'done', '')"
+
+    def appear() -> None:
+        execute(rig.dsn, late)
+        rig.copy()
+
+    outcome = rig.purge(UNIT, before_batch=once(appear))
+
+    assert {"acme3.0", "late"} <= rig.rows_now()["steps"].keys()
+    assert dict(outcome.stayed) == {"a row of steps appeared during the purge": 1}
+
+
+def test_a_row_that_went_to_another_run_stays_with_it(any_rig: PurgeRig) -> None:
+    def move() -> None:
+        execute(any_rig.dsn, "UPDATE steps SET run = 'acme7' WHERE id = 'acme3.1'")
+        any_rig.copy()
+
+    outcome = any_rig.purge(UNIT, before_batch=once(move))
+
+    assert {"acme3.0", "acme3.1", "acme3.2"} <= any_rig.rows_now()["steps"].keys()
+    assert dict(outcome.stayed) == {"a row of steps is gone already": 1}
+
+
+def test_a_row_that_appears_behind_the_delete_is_reported(rig: PurgeRig) -> None:
+    late = "INSERT INTO steps VALUES ('late', 'acme3', 'acme', '2025-01-01 04:00+00', 'done', '')"
+
+    class Late:
+        """Writes while the transaction waits for the ledger."""
+
+        def __init__(self, log: DeletionLog) -> None:
+            self._log = log
+            self.open, self.settle, self.drop = log.open, log.settle, log.drop
+
+        def intend(self, removal: Removal) -> int:
+            if "acme3" in removal.keys["runs"]:
+                execute(rig.dsn, late)
+            return self._log.intend(removal)
+
+    outcome = rig.purge(UNIT, log=Late)
+
+    assert "late" in rig.rows_now()["steps"]
+    assert dict(outcome.left_behind) == {"steps": 1}
 
 
 def test_a_row_in_a_unit_outside_of_the_plan_keeps_its_run(rig: PurgeRig) -> None:

@@ -1,13 +1,14 @@
-"""Two things at once: both results, every error, no thread left behind."""
+"""Several things at once: all results, every error, no thread left behind."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_logmigrate.core.together import both
+from airflow_provider_logmigrate.core.together import both, side_by_side
 
 PATIENCE = 60.0
 
@@ -67,3 +68,39 @@ def test_no_thread_is_left() -> None:
     with pytest.raises(OSError, match="left"):
         both(lambda: fail("left"), lambda: None)
     assert set(threading.enumerate()) <= before
+
+
+def test_items_are_taken_when_they_can_begin_and_no_more_at_a_time() -> None:
+    meeting = threading.Barrier(2, timeout=PATIENCE)
+    taken: list[int] = []
+    done: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(6):
+            taken.append(number)
+            assert len(taken) - len(done) <= 2 + 1
+            yield number
+
+    def work(number: int) -> int:
+        meeting.wait()
+        done.append(number)
+        return number
+
+    assert sorted(side_by_side(work, items(), most=2)) == list(range(6))
+
+
+def test_an_error_is_raised_when_what_was_under_way_has_ended() -> None:
+    failed = threading.Event()
+    ended: list[int] = []
+
+    def work(number: int) -> None:
+        if number == 0:
+            failed.set()
+            fail("zero")
+        assert failed.wait(PATIENCE)
+        ended.append(number)
+
+    with pytest.raises(OSError, match="zero"):
+        list(side_by_side(work, range(100), most=2))
+    assert 1 in ended
+    assert len(ended) < 99
