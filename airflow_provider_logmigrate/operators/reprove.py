@@ -76,7 +76,7 @@ def prove_again(
 def certified_plan(bench: Workbench, ledger: Ledger, certificate: Certificate) -> UnitPlan:
     """The unit as the certificate's plan has it.
 
-    :raises PlanUnusable: the stream isn't read any more as it was then.
+    :raises PlanUnusable: the stream isn't read any more as it was then, or the index is gone.
     """
     stored = ledger.plans.load(certificate.plan_hash)
     plan = next((unit for unit in stored.units if unit.key == certificate.unit), None)
@@ -87,6 +87,15 @@ def certified_plan(bench: Workbench, ledger: Ledger, certificate: Certificate) -
             "columns, mapping or configuration changed since the certificate was made",
             where=certificate.unit,
             next_step="run the tenant's DAG: it proves the unit as it is read now",
+        )
+    if not bench.index_exists(plan):
+        raise PlanUnusable(
+            "the index of the certificate isn't there any more",
+            where=plan.index,
+            next_step=(
+                "look with `airflow logmigrate status` if a retention deleted it, or if another"
+                " certificate is the unit's newest; else run the tenant's DAG"
+            ),
         )
     return plan
 

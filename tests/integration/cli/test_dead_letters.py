@@ -119,6 +119,10 @@ def test_a_certificate_is_shown_and_proven_again(refused: Stage, here: Here) -> 
     told = here("verify", "--certificate", proof)
     assert (told.code, "doesn't hold" in told.out, "e00009" in told.out) == (1, True, True)
     assert here("status", "-o", "json").json["units"][0]["proof"] == proof, "nothing is stored"
+    refused.client.request("DELETE", f"/{refused.index(UNIT)}")
+    gone = here("verify", "--certificate", proof)
+    assert gone.code == 1
+    assert gone.error.startswith("PlanUnusable: the index of the certificate isn't there any more")
 
     unknown = here("verify", "--certificate", "nope")
     assert unknown.code == 1
