@@ -66,6 +66,7 @@ class PurgeOutcome:
     :param left_behind: rows that were written for deleted ones meanwhile, by table; they stay.
     :param settled: rows of earlier attempts' batches that turned out to be deleted.
     :param longest: seconds of the longest transaction.
+    :param size: rows of a transaction that takes as long as it should.
     """
 
     unit: str
@@ -77,6 +78,7 @@ class PurgeOutcome:
     settled: int = 0
     longest: float = 0.0
     seconds: float = 0.0
+    size: int = FIRST_BATCH
 
 
 def next_size(rows: int, seconds: float, *, aim: float) -> int:
@@ -99,6 +101,7 @@ def purge_unit(
     clock: Clock,
     stop: Stop,
     aim: float = 0.5,
+    size: int = FIRST_BATCH,
     sessions: int = 1,
     before_batch: Callable[[], None] = lambda: None,
 ) -> PurgeOutcome:
@@ -108,6 +111,7 @@ def purge_unit(
     deletes what is left of the plan and nothing else.
 
     :param aim: seconds of one transaction.
+    :param size: rows of the first one, as an earlier unit's outcome has it.
     :param sessions: transactions at a time.
     :param before_batch: waits as long as the source has to be spared; never called by two threads
         at once.
@@ -115,6 +119,7 @@ def purge_unit(
     prover = Prover(unit, target, objects, stop)
     work = _Work(unit, scope, source, prover, log, clock, stop, aim, before_batch)
     began = clock.monotonic()
+    work.outcome.size = min(size, LARGEST_BATCH)
     work.outcome.settled = finish_open(source, log, scope, stop=stop, where=unit.key)
     work.run(sessions)
     work.outcome.seconds = clock.monotonic() - began
@@ -138,7 +143,6 @@ class _Work:
         self._source, self._prover = source, prover
         self._log, self._clock, self._stop = log, clock, stop
         self._aim, self._before_batch = aim, before_batch
-        self._size = min(FIRST_BATCH, LARGEST_BATCH)
         self._waiting = threading.Lock()  # for the source's sake
         self._noting = threading.Lock()  # in the ledger, and in the outcome
         self.outcome = PurgeOutcome(unit.key)
@@ -171,7 +175,7 @@ class _Work:
             waiting = list(reversed(self._willing(window.groups)))
             while waiting:
                 batch = [waiting.pop()]
-                rows, most = batch[0].size, self._size
+                rows, most = batch[0].size, self.outcome.size
                 while waiting and rows + waiting[-1].size <= most:
                     batch.append(waiting.pop())
                     rows += batch[-1].size
@@ -210,7 +214,7 @@ class _Work:
                 failures += 1
                 if failures == MOST_FAILURES:
                     raise
-                self._size = max(SMALLEST_BATCH, self._size // 2)
+                self.outcome.size = max(SMALLEST_BATCH, self.outcome.size // 2)
                 self._stop.wait(PAUSE_SECONDS * failures, self._unit.key)
             else:
                 return [group.key for group in batch]
@@ -245,7 +249,7 @@ class _Work:
         took = self._clock.monotonic() - began
         with self._noting:
             self._log.settle(kept[0])
-            self._size = next_size(removal.rows, took, aim=self._aim)
+            self.outcome.size = next_size(removal.rows, took, aim=self._aim)
             self.outcome.longest = max(self.outcome.longest, took)
             self.outcome.batches += 1
             self.outcome.rows.update({table: len(keys) for table, keys in removal.keys.items()})

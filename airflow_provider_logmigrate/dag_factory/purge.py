@@ -101,7 +101,9 @@ def _approval(migration: Migration) -> BaseOperator:
             "{% set plan = ti.xcom_pull(task_ids='plan') %}"
             "Purge plan `{{ plan['plan'] }}`: {{ plan['units'] }} units, at most"
             " {{ plan['rows'] }} rows go, {{ plan['kept'] }} units stay. The log of the task `plan`"
-            " lists them."
+            " lists them. It counts every settled row of these units and all that hangs on it;"
+            " fewer go if a row isn't equal to its document, or lies in a unit that stays: then"
+            " its whole run stays, and the purge says why."
         ),
     )
 

@@ -70,7 +70,7 @@ class UnitDeletions:
         """
         self._recheck()
         number = self._database.transact(lambda c: self._intend(c, removal))
-        self._intended = {number: removal}
+        self._intended[number] = removal
         return number
 
     def _intend(self, connection: Connection, removal: Removal) -> int:
@@ -122,11 +122,12 @@ class UnitDeletions:
 
     def settle(self, batch: int) -> None:
         """See the port. Counted in the transaction that changes the state, so exactly once."""
+        known = self._intended.pop(batch, None)
 
         def work(connection: Connection) -> None:
             if not move(connection, batch, INTENDED, DELETED):
                 return
-            removal = self._intended.get(batch) or load(connection, batch).removal
+            removal = known or load(connection, batch).removal
             add_up(connection, self._migration, removal, sign=1)
             mark_objects(connection, batch, (INTENDED,), PENDING)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_logmigrate.core.errors import LogMigrateError, PlanUnusable
 from airflow_provider_logmigrate.core.purge_fate import finish_open
-from airflow_provider_logmigrate.core.purge_run import PurgeOutcome, purge_unit
+from airflow_provider_logmigrate.core.purge_run import FIRST_BATCH, PurgeOutcome, purge_unit
 from airflow_provider_logmigrate.operators.purge_plan import PurgeDesk, purge_desk
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def carry_out(
                 clock=clock,
                 stop=stop,
                 aim=settings.batch_seconds,
+                size=report.outcomes[-1].size if report.outcomes else FIRST_BATCH,
                 sessions=settings.sessions,
                 before_batch=lambda key=unit.key: pace.before_page(stop, key),  # type: ignore[misc]
             )

@@ -97,7 +97,7 @@ def obstacles(sessions: Sessions, scope: Scope) -> tuple[list[str], list[str]]:
                 cursor.execute(_PRIVILEGES, (name,))
                 deletes, locks, kept, names[table] = cursor.fetchone() or (False, True, True, table)
                 if not kept:
-                    forbidding.append(f"{table} isn't a table: its rows have no versions")
+                    forbidding.append(f"{table} isn't a table: a delete may take other rows")
                 if not deletes:
                     forbidding.append(f"the login may not delete from {table}")
                 if table == scope.stream.table and not locks:
