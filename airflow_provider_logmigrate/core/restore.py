@@ -1,4 +1,8 @@
-"""Bringing purged rows back: batch by batch as they left, from their documents and the ledger."""
+"""Bringing purged rows back: batch by batch as they left, from their documents and the ledger.
+
+Two batches at a time: while one waits for its documents or its proof, the server takes in the
+other's rows. Never more than two: it is a production database.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,11 @@ from airflow_provider_logmigrate.core.errors import RestoreFailed
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.purge_ports import Batch, ObjectStore, Removal, StoredObject
 from airflow_provider_logmigrate.core.purge_scope import Scope
+from airflow_provider_logmigrate.core.together import side_by_side
 from airflow_provider_logmigrate.core.unit import Unit
+
+AT_ONCE = 2
+"""Batches under way at a time."""
 
 FEWEST_DOCUMENTS, MOST_DOCUMENTS = 20, 2_000
 """Documents fetched and inserted at once..."""
@@ -27,7 +35,7 @@ class RestoreSource(Protocol):
     """The source, as a restore sees it."""
 
     def restore(self, scope: Scope, removal: Removal, *, documents: Documents) -> int:
-        """Insert a batch's rows in one transaction; how many weren't there.
+        """Insert a batch's rows in one transaction; how many weren't there. Thread-safe.
 
         Rows that are there already stay as they are.
 
@@ -76,19 +84,25 @@ def restore_unit(
     rows have the fingerprints they left with; then the ledger takes note. Idempotent: rows that are
     back already are met again unchanged, so a kill in between costs nothing but time.
 
-    :param plans: the units whose indices hold a batch's documents.
-    :param restored: takes note that a batch is back.
+    :param plans: the units whose indices hold a batch's documents; called by this thread alone.
+    :param restored: takes note that a batch is back; likewise.
     :raises RestoreFailed: documents are missing, or other rows have taken the keys.
     """
-    outcome = RestoreOutcome(unit)
-    for batch in batches:
+
+    def bring(known: tuple[Batch, Mapping[Unit, UnitPlan]]) -> tuple[Batch, int, int]:
+        batch, units = known
         stop.check(unit)
-        units = plans(batch)
-        for item in batch.removal.objects:
-            outcome.objects += _bring_back(item, units, target, objects)
+        written = sum(_bring_back(o, units, target, objects) for o in batch.removal.objects)
         finder = _Finder(batch.removal, scope, units, target)
-        outcome.rows += source.restore(scope, batch.removal, documents=finder.documents)
+        rows = source.restore(scope, batch.removal, documents=finder.documents)
+        return batch, rows, written
+
+    outcome = RestoreOutcome(unit)
+    known = ((batch, plans(batch)) for batch in batches)
+    for batch, rows, written in side_by_side(bring, known, most=AT_ONCE):
         restored(batch)
+        outcome.rows += rows
+        outcome.objects += written
         outcome.batches += 1
     return outcome
 

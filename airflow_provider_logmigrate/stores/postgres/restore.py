@@ -1,16 +1,19 @@
 """Inserts purged rows again, from documents that hold every column as the database wrote it.
 
-The server itself takes the documents apart: JSON strings become the texts they were, numbers keep
-their digits, and each text is cast to its column's type.
+COPY reads each value by its column's type, and costs the server little more than half of an INSERT
+of the same documents as JSON: it takes nothing apart, adds rows many at a time, and looks for no
+conflict row by row. So rows that are there already are left out before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import psycopg2
+from psycopg2 import errors as pg
 from psycopg2 import sql
 from psycopg2.extensions import connection as PgConnection
 
@@ -20,19 +23,19 @@ from airflow_provider_logmigrate.core.fingerprint import Bucket
 from airflow_provider_logmigrate.core.purge_ports import Removal
 from airflow_provider_logmigrate.core.purge_scope import Scope
 from airflow_provider_logmigrate.core.restore import Documents
-from airflow_provider_logmigrate.core.stream import Column, ColumnKind
 from airflow_provider_logmigrate.stores.postgres.arrays import array
 from airflow_provider_logmigrate.stores.postgres.catalog import identifier
+from airflow_provider_logmigrate.stores.postgres.copy_lines import CopyLines
 from airflow_provider_logmigrate.stores.postgres.purge import TRANSACTION
 from airflow_provider_logmigrate.stores.postgres.purge_tables import Tables
-from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql, cast_type, col
+from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql, col
 from airflow_provider_logmigrate.stores.postgres.session import Sessions
 
 KEPT_PAGE = 1_000
 """Rows that no document holds, inserted by one statement."""
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_ADDED = b'_offloaded":'
+SENT_AT_ONCE = 256 << 10
+"""Bytes handed to the driver by one call."""
 
 
 class PostgresRestore:
@@ -49,12 +52,21 @@ class PostgresRestore:
         with self._sessions.open(TRANSACTION) as connection:
             connection.autocommit = False
             try:
-                inserted = self._insert_all(connection, scope, removal, documents)
+                try:
+                    inserted = self._insert_all(connection, scope, removal, documents)
+                except pg.UniqueViolation:
+                    # Somebody put rows back since this looked, another restore for one: look again.
+                    connection.rollback()
+                    inserted = self._insert_all(connection, scope, removal, documents)
                 connection.commit()
-            except psycopg2.IntegrityError as error:
+            except (psycopg2.IntegrityError, psycopg2.DataError) as error:
                 raise RestoreFailed(
                     f"the source refuses a row: {error.diag.message_primary}",
                     where=removal.unit,
+                ) from error
+            except msgspec.DecodeError as error:
+                raise RestoreFailed(
+                    f"a document can't be read: {error}", where=removal.unit
                 ) from error
         return inserted
 
@@ -74,12 +86,8 @@ class PostgresRestore:
                 generated = _generated(cursor, connection, table)
                 if table in streams:
                     rows = self._rows[streams[table]]
-                    insert = _insert(rows, generated)
-                    # The next page is fetched while the server takes this one apart.
-                    with ahead(map(_array, documents(table, keys)), name="restore-fetch") as pages:
-                        for page in pages:
-                            cursor.execute(insert, (page,))
-                            inserted += cursor.rowcount
+                    pages = documents(table, _lacking(cursor, rows, keys))
+                    inserted += _copy(cursor, rows, pages, generated)
                     self._prove(cursor, rows, keys, removal.sums[table])
                 else:
                     kept = removal.kept[table]
@@ -134,39 +142,38 @@ class PostgresRestore:
             raise RestoreFailed(f"rows of {table} aren't those that left", where=table)
 
 
-def _insert(rows: RowSql, generated: frozenset[str]) -> sql.Composable:
-    columns = [column for column in rows.shape.columns if column.name not in generated]
-    return sql.SQL(
-        "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values}"
-        " FROM json_to_recordset(%s::json) AS x({texts}) ON CONFLICT DO NOTHING"
-    ).format(
+def _lacking(cursor: Any, rows: RowSql, keys: Sequence[str]) -> list[str]:
+    """Those of the keys that the table has no row of."""
+    query = sql.SQL("SELECT {key}::text FROM {table} WHERE {key} = ANY({keys})").format(
+        key=rows.key, table=rows.table, keys=array(keys, sql.SQL(rows.key_type))
+    )
+    cursor.execute(query)
+    there = {key for (key,) in cursor}
+    return [key for key in keys if key not in there]
+
+
+def _copy(
+    cursor: Any, rows: RowSql, pages: Iterator[Sequence[bytes]], generated: frozenset[str]
+) -> int:
+    """Insert documents as rows; how many."""
+    names = [column.name for column in rows.shape.columns if column.name not in generated]
+    command = sql.SQL("COPY {table} ({columns}) FROM STDIN").format(
         table=identifier(rows.stream.table),
-        columns=sql.SQL(", ").join(sql.Identifier(column.name) for column in columns),
-        values=sql.SQL(", ").join(_value(column) for column in columns),
-        texts=sql.SQL(", ").join(
-            sql.SQL("{} text").format(sql.Identifier(column.name)) for column in columns
-        ),
+        columns=sql.SQL(", ").join(map(sql.Identifier, names)),
     )
-
-
-def _value(column: Column) -> sql.Composable:
-    name = sql.Identifier("x", column.name)
-    if column.kind is ColumnKind.TIMESTAMP:
-        return sql.SQL("({}::timestamptz AT TIME ZONE 'UTC')").format(name)
-    return sql.SQL("{}::{}").format(name, sql.SQL(cast_type(column)))
-
-
-def _array(documents: Sequence[bytes]) -> str:
-    return (b"[" + b",".join(_own(document) for document in documents) + b"]").decode()
-
-
-def _own(document: bytes) -> bytes:
-    """A document without the content that was added to it: no column, and maybe with NUL in it."""
-    if _ADDED not in document:
-        return document
-    return msgspec.json.encode(
-        {k: v for k, v in _members(document).items() if not k.endswith("_offloaded")}
-    )
+    lines = CopyLines(names)
+    inserted = 0
+    # The next page is fetched while the server takes in this one.
+    with ahead(((len(page), lines(page)) for page in pages), name="restore-fetch") as made:
+        for documents, text in made:
+            cursor.copy_expert(command, io.BytesIO(text), size=SENT_AT_ONCE)
+            if cursor.rowcount != documents:
+                raise RestoreFailed(
+                    f"{documents:,} documents came out as {cursor.rowcount:,} rows",
+                    where=rows.stream.table,
+                )
+            inserted += documents
+    return inserted
 
 
 def _generated(cursor: Any, connection: PgConnection, table: str) -> frozenset[str]:
