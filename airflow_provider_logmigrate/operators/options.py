@@ -40,8 +40,8 @@ class RunOptions:
         :param params: ``streams`` (names, or ``all``), ``from``, ``to`` (days), ``dry_run``.
         :raises ConfigInvalid: unknown stream, not a day, or an empty range.
         """
-        first = _day(params.get("from"), "from") or migration.first
-        last = _day(params.get("to"), "to") or migration.last or now.date()
+        first = read_day(params.get("from"), "from") or migration.first
+        last = read_day(params.get("to"), "to") or migration.last or now.date()
         if first > last:
             raise ConfigInvalid(
                 f"from {first} is after to {last}",
@@ -76,21 +76,34 @@ def _streams(migration: Migration, wanted: Any) -> tuple[Stream, ...]:
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     chosen = []
     for name in names:
-        try:
-            stream = migration.stream(name)
-        except KeyError:
-            known = ", ".join(stream.name for stream in migration.streams)
-            raise ConfigInvalid(
-                f"unknown stream {name!r}; this migration has {known}",
-                where="run parameter streams",
-                next_step="name streams of the migration, or leave streams out",
-            ) from None
+        stream = known_stream(migration, name)
         if stream not in chosen:
             chosen.append(stream)
     return tuple(chosen)
 
 
-def _day(value: Any, name: str) -> date | None:
+def known_stream(migration: Migration, name: str) -> Stream:
+    """A stream by one of its names.
+
+    :raises ConfigInvalid: the migration doesn't have it.
+    """
+    try:
+        return migration.stream(name)
+    except KeyError:
+        known = ", ".join(stream.name for stream in migration.streams)
+        raise ConfigInvalid(
+            f"unknown stream {name!r}; this migration has {known}",
+            where="run parameter streams",
+            next_step="name streams of the migration, or leave streams out",
+        ) from None
+
+
+def read_day(value: Any, name: str) -> date | None:
+    """A day; ``None`` if none is given.
+
+    :param name: of the run parameter.
+    :raises ConfigInvalid: it isn't one.
+    """
     if not value:
         return None
     try:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.utils.skipmixin import SkipMixin
 
-from airflow_provider_logmigrate.core.errors import ConfigInvalid, PlanUnusable, SourceUnavailable
+from airflow_provider_logmigrate.core.errors import PlanUnusable, SourceUnavailable
 from airflow_provider_logmigrate.operators.base import (
     StoppableOperator,
     TenantOperator,
     run_key,
 )
+from airflow_provider_logmigrate.operators.options import read_day
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -65,7 +66,7 @@ class PurgePlanOperator(TenantOperator, SkipMixin):
             if quoted:
                 plan = _load(ledger, quoted, self.migration, self.tenant)
             else:
-                plan = self._make(ledger, _day(self.before or params.get("before")))
+                plan = self._make(ledger, read_day(self.before or params.get("before"), "before"))
             plan_hash = ledger.deletions.plans.save(plan)
         self.log.info("%s", purge_plan_text(plan))
         facts = plan_facts(plan, plan_hash)
@@ -183,16 +184,3 @@ def _why_nothing(plan: PurgePlan) -> str:
     if plan.kept:
         return "no unit may go, for the reasons above"
     return "no copied unit has rows that could go; copy, prove and cut over first"
-
-
-def _day(value: Any) -> date | None:
-    if not value:
-        return None
-    try:
-        return date.fromisoformat(str(value))
-    except ValueError:
-        raise ConfigInvalid(
-            f"{value!r} isn't a day like 2025-01-31",
-            where="run parameter before",
-            next_step="give the day as YYYY-MM-DD",
-        ) from None

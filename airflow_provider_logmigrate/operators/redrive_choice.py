@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_logmigrate.core.errors import ConfigInvalid, TenantInvalid
+from airflow_provider_logmigrate.core.errors import TenantInvalid
 from airflow_provider_logmigrate.ledger.dead_letters import Choice
+from airflow_provider_logmigrate.operators.options import known_stream
 
 if TYPE_CHECKING:
     from airflow_provider_logmigrate.config.entities import Migration
@@ -28,17 +29,8 @@ def choice_of(
     """
     if tenant is not None and tenant not in migration.tenants:
         raise TenantInvalid("the migration doesn't name this tenant", where=tenant or "''")
-    names = []
-    for name in [streams] if isinstance(streams, str) else streams:
-        try:
-            names.append(migration.stream(name).name)
-        except KeyError:
-            known = ", ".join(stream.name for stream in migration.streams)
-            raise ConfigInvalid(
-                f"unknown stream {name!r}; this migration has {known}",
-                where="run parameter streams",
-                next_step="name streams of the migration, or leave streams out",
-            ) from None
+    wanted = [streams] if isinstance(streams, str) else streams
+    names = [known_stream(migration, name).name for name in wanted]
     return Choice(tenant=tenant, streams=names, units=list(units), reason=reason or None)
 
 
