@@ -203,6 +203,9 @@ class ObjectStore(Protocol):
     def read(self, key: str, *, limit: int) -> bytes | None:
         """At most ``limit`` bytes of an object, ``None`` if it doesn't exist."""
 
+    def has(self, key: str) -> bool:
+        """True if the object exists; the storage may be empty."""
+
     def delete(self, key: str) -> None:
         """Delete an object; one that isn't there is fine."""
 

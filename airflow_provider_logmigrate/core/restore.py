@@ -124,7 +124,7 @@ def _bring_back(
             where=item.row.unit.key,
             next_step="give the migration its `offload` block again",
         )
-    if objects.read(item.key, limit=1) is not None:
+    if objects.has(item.key):
         return 0
     objects.write(item.key, content)
     return 1

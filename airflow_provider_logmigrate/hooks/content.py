@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_provider_logmigrate.core.errors import SourceUnavailable, SourceUnsuitable
+from airflow_provider_logmigrate.core.errors import (
+    LogMigrateError,
+    SourceUnavailable,
+    SourceUnsuitable,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -12,6 +18,10 @@ if TYPE_CHECKING:
 
 class ObjectStorageContent:
     """Reads offloaded objects below one URL (``file://``, ``s3://``, any fsspec scheme).
+
+    An object store says the same of an object, of its folder and of its bucket that aren't there.
+    So behind every object that isn't found the place where it should be is looked at: a lost mount
+    or a misspelt name is no lost content.
 
     :param url: the folder or bucket the storage keys are relative to.
     :param conn_id: Airflow connection of the object storage, if it needs one.
@@ -21,23 +31,30 @@ class ObjectStorageContent:
         from airflow.sdk import ObjectStoragePath
 
         self._url = url
-        self._root: ObjectStoragePath = ObjectStoragePath(url, conn_id=conn_id)
+        with _told("object storage can't be used", url):
+            self._root: ObjectStoragePath = ObjectStoragePath(url, conn_id=conn_id)
 
     def read(self, key: str, *, limit: int) -> bytes | None:
         """At most ``limit`` bytes of an object, ``None`` if it doesn't exist.
 
         :raises SourceUnsuitable: the key points outside of the storage's root.
+        :raises SourceUnavailable: the storage can't be read, or has nothing at all below the URL.
+        """
+        content = self._content(key, limit)
+        if content is None:
+            self._require_root()
+        return content
+
+    def has(self, key: str) -> bool:
+        """True if the object exists. A folder of a bucket may be empty: its objects were purged.
+
+        :raises SourceUnsuitable: the key points outside of the storage's root.
         :raises SourceUnavailable: the storage can't be read.
         """
-        try:
-            with self._at(key).open("rb") as stream:  # type: ignore[no-untyped-call]
-                content: bytes = stream.read(limit)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            self._require_root()
-            return None
-        except OSError as error:
-            raise SourceUnavailable(f"object storage can't be read: {error}", where=key) from error
-        return content
+        there = self._content(key, 1) is not None
+        if not there:
+            self._require_container()
+        return there
 
     def delete(self, key: str) -> None:
         """Delete an object; one that isn't there is fine.
@@ -45,11 +62,11 @@ class ObjectStorageContent:
         :raises SourceUnsuitable: the key points outside of the storage's root.
         :raises SourceUnavailable: the storage refuses it, or can't be reached.
         """
-        self._require_root()
-        try:
-            self._at(key).unlink(missing_ok=True)
-        except OSError as error:
-            raise SourceUnavailable(f"an object can't be deleted: {error}", where=key) from error
+        with _told("an object can't be deleted", key):
+            try:
+                self._at(key).unlink()
+            except FileNotFoundError:
+                self._require_container()
 
     def write(self, key: str, content: bytes) -> None:
         """Create or replace an object.
@@ -57,25 +74,59 @@ class ObjectStorageContent:
         :raises SourceUnsuitable: the key points outside of the storage's root.
         :raises SourceUnavailable: the storage refuses it, or can't be reached.
         """
-        self._require_root()
-        try:
+        self._require_container()  # first: some filesystems make the bucket with the folder
+        with _told("an object can't be written", key):
             target = self._at(key)
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as stream:  # type: ignore[no-untyped-call]
                 stream.write(content)
-        except OSError as error:
-            raise SourceUnavailable(f"an object can't be written: {error}", where=key) from error
+
+    def _content(self, key: str, limit: int) -> bytes | None:
+        with _told("object storage can't be read", key):
+            try:
+                with self._at(key).open("rb") as stream:  # type: ignore[no-untyped-call]
+                    content: bytes = stream.read(limit)
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                return None
+        return content
 
     def _require_root(self) -> None:
-        """A folder that is gone, for example a lost mount, isn't one without files."""
-        if self._root.protocol == "file" and not self._root.is_dir():
+        self._require_container()
+        self._require(self._root.path)
+
+    def _require_container(self) -> None:
+        self._require(self._root.namespace if self._root.bucket else self._root.path)
+
+    def _require(self, place: str) -> None:
+        with _told("object storage can't be read", self._url):
+            there = self._root.fs.exists(place)
+        if not there:
             raise SourceUnavailable(
-                "the folder of the offloaded content isn't there",
+                f"the place of the offloaded content isn't there: {place}",
                 where=self._url,
-                next_step="mount it where this task runs, or correct `offload.url`",
+                next_step="mount it where this task runs, or correct `offload.url`; the login has"
+                " to be allowed to list a bucket",
             )
 
     def _at(self, key: str) -> ObjectStoragePath:
         if key.startswith("/") or ".." in key.split("/"):
             raise SourceUnsuitable("an object's key leaves the storage's root", where=key)
         return self._root / key
+
+
+@contextmanager
+def _told(failure: str, key: str) -> Iterator[None]:
+    """Filesystems have errors of their own kinds: what isn't known to last is an outage."""
+    try:
+        yield
+    except LogMigrateError:
+        raise
+    except (ImportError, ValueError) as error:
+        raise SourceUnsuitable(
+            f"{failure}: {error}",
+            where=key,
+            next_step="correct `offload.url` and its connection, or install Airflow's provider for"
+            " this kind of storage, with its filesystem",
+        ) from error
+    except Exception as error:
+        raise SourceUnavailable(f"{failure}: {type(error).__name__}: {error}", where=key) from error
