@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from devstack.airflow_api import AirflowClient
@@ -23,6 +22,7 @@ from devstack.paths import write_private
 from devstack.ports import free_port
 from devstack.process import BackgroundProcess
 from devstack.readiness import wait_until_ready
+from devstack.server import Server
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -38,7 +38,7 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
 """Arguments of ``airflow``, by component."""
 
 
-class AirflowServer:
+class AirflowServer(Server):
     """
     Airflow below ``root``: LocalExecutor, simple auth with the users admin, op and viewer.
 
@@ -203,17 +203,6 @@ class AirflowServer:
         """Run ``airflow <arguments>`` in the caller's terminal and folder; its exit code."""
         command = [str(_airflow()), *arguments]
         return subprocess.run(command, env=self.environment(), check=False).returncode
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _migrate(self) -> None:
         done = self.command("db", "migrate")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar
 
 from devstack import jars
@@ -17,6 +16,7 @@ from devstack.paths import ENGINES
 from devstack.ports import free_port
 from devstack.process import BackgroundProcess
 from devstack.readiness import cluster_answers, wait_until_ready
+from devstack.server import Server
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -32,7 +32,7 @@ rootLogger.appenderRef.console.ref = console
 """
 
 
-class SearchEngine(ABC):
+class SearchEngine(Server):
     """
     One node with its data below ``root``; no passwords, no TLS, reachable from this machine only.
 
@@ -101,17 +101,6 @@ class SearchEngine(ABC):
         if port is None:
             raise DevstackError(f"{self.title} in {self.root} was never started")
         return f"http://127.0.0.1:{port}"
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @abstractmethod
     def command(self, files: Sequence[Path]) -> list[str | Path]:

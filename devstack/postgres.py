@@ -13,7 +13,6 @@ import stat
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -26,6 +25,7 @@ from devstack.paths import write_private
 from devstack.ports import free_port
 from devstack.process import Account, BackgroundProcess
 from devstack.readiness import wait_until_ready
+from devstack.server import Server
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -42,7 +42,7 @@ _DEFAULTS: Mapping[str, str] = {
 }
 
 
-class PostgresServer:
+class PostgresServer(Server):
     """
     One server with its data below ``root``; superuser ``postgres`` with a generated password.
 
@@ -137,17 +137,6 @@ class PostgresServer:
         command = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
             connection.execute(command)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _initialise(self) -> None:
         # Under another name first: a half-made data folder is never taken for a whole one.

@@ -7,7 +7,6 @@ import secrets
 import socket
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from devstack.errors import DevstackError
@@ -15,12 +14,13 @@ from devstack.paths import write_private
 from devstack.ports import free_port
 from devstack.process import BackgroundProcess
 from devstack.readiness import wait_until_ready
+from devstack.server import Server
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class ValkeyServer:
+class ValkeyServer(Server):
     """
     One server in memory: nothing of it outlives a stop. Loopback only, with a password.
 
@@ -70,17 +70,6 @@ class ValkeyServer:
                     return [answer.readline(), answer.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
         except OSError:
             return False
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def _program() -> Path:

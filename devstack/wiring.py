@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from devstack.sampledata.profiles import PROFILES
@@ -62,30 +64,37 @@ def write_config(path: Path, *, storage: Path, purge: bool = False) -> Path:
 
 def connections(*, dify_dsn: str, ledger_dsn: str, search_url: str) -> dict[str, str]:
     """The Airflow connections, as the environment variables of Airflow's processes."""
-    search = urlsplit(search_url)
     return {
-        "AIRFLOW_CONN_DIFY_POSTGRES": _postgres(dify_dsn),
-        "AIRFLOW_CONN_LOGMIGRATE_LEDGER": _postgres(ledger_dsn),
-        "AIRFLOW_CONN_LOGS_SEARCH": json.dumps(
-            {
-                "conn_type": "opensearch",
-                "schema": search.scheme,
-                "host": search.hostname,
-                "port": search.port,
-            }
-        ),
+        **in_environment("dify_postgres", postgres_fields(dify_dsn)),
+        **in_environment("logmigrate_ledger", postgres_fields(ledger_dsn)),
+        **in_environment("logs_search", opensearch_fields(search_url)),
     }
 
 
-def _postgres(dsn: str) -> str:
+def in_environment(conn_id: str, fields: Mapping[str, Any]) -> dict[str, str]:
+    """The environment variable that gives Airflow a connection."""
+    return {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(fields)}
+
+
+def postgres_fields(dsn: str) -> dict[str, Any]:
+    """A connection to a database."""
     parts = urlsplit(dsn)
-    return json.dumps(
-        {
-            "conn_type": "postgres",
-            "host": parts.hostname,
-            "port": parts.port,
-            "login": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
-            "schema": unquote(parts.path.lstrip("/")),
-        }
-    )
+    return {
+        "conn_type": "postgres",
+        "host": parts.hostname,
+        "port": parts.port,
+        "login": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "schema": unquote(parts.path.lstrip("/")),
+    }
+
+
+def opensearch_fields(url: str) -> dict[str, Any]:
+    """A connection to the engine."""
+    parts = urlsplit(url)
+    return {
+        "conn_type": "opensearch",
+        "schema": parts.scheme,
+        "host": parts.hostname,
+        "port": parts.port,
+    }

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import psycopg
 
@@ -15,6 +14,7 @@ from airflow_provider_logmigrate.core.naming import dag_id
 from airflow_provider_logmigrate.core.unit import month_of
 from devstack.sampledata import PROFILES, DifySchema, Profile
 from devstack.sampledata.load import load
+from devstack.wiring import in_environment, opensearch_fields, postgres_fields
 from tests.system.rig import Sample
 
 SMALL_PROFILE = PROFILES["test"]
@@ -258,42 +258,20 @@ def connections(
     frail_search: str,
 ) -> dict[str, str]:
     """The Airflow connections, as environment variables."""
-    return {
-        "AIRFLOW_CONN_SMALL_DB": _postgres(small),
-        "AIRFLOW_CONN_BIG_DB": _postgres(big),
-        "AIRFLOW_CONN_LEAVING_DB": _postgres(leaving),
-        "AIRFLOW_CONN_LIVE_DB": _postgres(live),
-        "AIRFLOW_CONN_FRAIL_DB": _postgres(frail),
-        "AIRFLOW_CONN_LOGMIGRATE_LEDGER": _postgres(ledger),
-        "AIRFLOW_CONN_SEARCH": _opensearch(search),
-        "AIRFLOW_CONN_FRAIL_SEARCH": _opensearch(frail_search),
+    databases = {
+        "small_db": small,
+        "big_db": big,
+        "leaving_db": leaving,
+        "live_db": live,
+        "frail_db": frail,
+        "logmigrate_ledger": ledger,
     }
-
-
-def _postgres(dsn: str) -> str:
-    parts = urlsplit(dsn)
-    return json.dumps(
-        {
-            "conn_type": "postgres",
-            "host": parts.hostname,
-            "port": parts.port,
-            "login": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
-            "schema": unquote(parts.path.lstrip("/")),
-        }
-    )
-
-
-def _opensearch(url: str) -> str:
-    parts = urlsplit(url)
     # An answer the gateway holds back isn't an outage.
-    extra = json.dumps({"timeout": 180})
-    return json.dumps(
-        {
-            "conn_type": "opensearch",
-            "schema": parts.scheme,
-            "host": parts.hostname,
-            "port": parts.port,
-            "extra": extra,
-        }
-    )
+    patient = {"extra": json.dumps({"timeout": 180})}
+    engines = {"search": search, "frail_search": frail_search}
+    made: dict[str, str] = {}
+    for conn_id, dsn in databases.items():
+        made |= in_environment(conn_id, postgres_fields(dsn))
+    for conn_id, url in engines.items():
+        made |= in_environment(conn_id, opensearch_fields(url) | patient)
+    return made
