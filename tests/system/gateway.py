@@ -13,8 +13,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
+
+from tests.front import Front, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,66 +129,20 @@ class Gateway:
 def running(gateway: Gateway) -> Iterator[Gateway]:
     """Serve on a free loopback port."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class Handler(Front):
         disable_nagle_algorithm = True
 
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        def respond(self) -> None:
+            body = self.read_body()
             bulk = gateway.arrived(self.path, body)
             try:
-                status, kind, data = self.pass_on(body)
+                answer = self.pass_on(gateway.engine, body)
             except (OSError, http.client.HTTPException):
                 self.close_connection = True  # as if there were nothing between client and engine
                 return
-            if bulk is not None and status == 200:
+            if bulk is not None and answer[0] == 200:
                 gateway.note(bulk)
-            self.send_response(status)
-            self.send_header("content-type", kind)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(data)
+            self.reply(answer)
 
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def do_POST(self) -> None:
-            self.do_GET()
-
-        def do_PUT(self) -> None:
-            self.do_GET()
-
-        def do_DELETE(self) -> None:
-            self.do_GET()
-
-        def pass_on(self, body: bytes) -> tuple[int, str, bytes]:
-            address = urlsplit(gateway.engine)
-            upstream = http.client.HTTPConnection(address.hostname or "", address.port)
-            headers = {"content-type": self.headers.get("content-type", "application/json")}
-            upstream.request(self.command, self.path, body or None, headers)
-            answer = upstream.getresponse()
-            data = answer.read()
-            upstream.close()
-            return answer.status, answer.headers.get("content-type", "application/json"), data
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 64
-
-        def handle_error(self, *_: object) -> None:
-            """Clients that are killed while they wait for an answer are what this is for."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    gateway.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as gateway.url:
         yield gateway
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -37,7 +37,7 @@ def test_429_of_whole_bulks_and_of_single_documents(each_stage: Stage) -> None:
 
         def answer(number: int, path: str, body: bytes) -> Any:
             if number in (2, 3, 5):
-                return 429, TOO_MANY
+                return TOO_MANY
             return gateway.take_half(path, body) if number in (4, 7) else None
 
         gateway.answer = answer
@@ -57,7 +57,7 @@ def test_429_without_end_is_an_outage_and_bounded(stage: Stage) -> None:
     stage.fill(3_000)
     run = stage.run()
     with before(stage.engine.url) as gateway:
-        gateway.answer = lambda number, path, body: (429, TOO_MANY) if number > 4 else None
+        gateway.answer = lambda number, path, body: TOO_MANY if number > 4 else None
         stage.connect(TARGET, **stage.search_fields(gateway.url))
         run.plan()
         with told(TargetUnavailable, "HTTP 429", "rejected execution", retried=True):

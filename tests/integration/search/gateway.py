@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import http.client
 import ipaddress
-import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-Answer = tuple[int, str, bytes]
-"""Status, content type, body."""
+from tests.front import Answer, Front, serving
+
+__all__ = ["Answer", "Gateway", "running", "self_signed"]
 
 REFUSED = (
     b'{"error":{"root_cause":[],"type":"security_exception","reason":"missing authentication '
@@ -55,23 +51,19 @@ class Gateway:
 def running(gateway: Gateway, certificate: Path | None = None) -> Iterator[Gateway]:
     """Serve on a free port; with a certificate file (and key in it) over TLS."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            body = self.rfile.read(length)
+    class Handler(Front):
+        def respond(self) -> None:
+            body = self.read_body()
             gateway.paths.append(self.path)
             status, kind, data = self.decide(body)
-            self.send_response(status or 200)
-            self.send_header("content-type", kind)
-            self.send_header("content-length", str(len(data) * (1 if status else 2)))
+            if status:
+                self.reply((status, kind, data))
+                return
+            self.send_response(200)
+            self.send_header("content-length", str(len(data) * 2))
             self.end_headers()
             self.wfile.write(data)
-            if not status:
-                self.close_connection = True
-
-        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the base class looks for these
+            self.close_connection = True
 
         def decide(self, body: bytes) -> Answer:
             login = self.headers.get("authorization", "")
@@ -79,41 +71,10 @@ def running(gateway: Gateway, certificate: Path | None = None) -> Iterator[Gatew
                 return 401, "application/json", REFUSED
             if login in gateway.readers and self.command != "GET":
                 return 403, "application/json", FORBIDDEN
-            return gateway.intercept(self.path, body) or self.pass_on(body)
+            return gateway.intercept(self.path, body) or self.pass_on(gateway.engine, body)
 
-        def pass_on(self, body: bytes) -> Answer:
-            address = urlsplit(gateway.engine)
-            upstream = http.client.HTTPConnection(address.hostname or "", address.port)
-            headers = {"content-type": self.headers.get("content-type", "application/json")}
-            upstream.request(self.command, self.path, body or None, headers)
-            answer = upstream.getresponse()
-            data = answer.read()
-            upstream.close()
-            return answer.status, answer.headers.get("content-type", "application/json"), data
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """A client that goes away during the TLS handshake is part of the tests."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    scheme = "http" if certificate is None else "https"
-    gateway.url = f"{scheme}://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
-    thread.start()
-    try:
+    with serving(Handler, certificate) as gateway.url:
         yield gateway
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
