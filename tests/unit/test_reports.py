@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_logmigrate.core.certificate import (
-    Certificate,
     Finding,
     FindingKind,
     Tally,
@@ -24,6 +23,7 @@ from airflow_provider_logmigrate.reports import (
     text_table,
     units_table,
 )
+from tests.unit.core.building import certified
 
 UNIT = UnitPlan(
     unit=Unit.from_key("workflow_runs/acme/2025-01"),
@@ -43,26 +43,15 @@ PLAN = Plan(
     duration_seconds=123.4,
     warnings=("an index would help", "the cluster's health is red"),
 )
-CERTIFICATE = Certificate(
+CERTIFICATE = certified(
+    UNIT,
     id="c-1",
-    unit=UNIT.key,
-    index=UNIT.index,
-    definition="d",
-    plan_hash="p",
     mode="fingerprint+sample",
-    verdict=Verdict.EQUAL,
     rows=1_000,
     documents=1_000,
     held_back=3,
     pending=2,
-    rejected=0,
-    high=1,
-    low=2,
-    upper="2025-02-01T00:00:00+00:00",
-    as_of="2025-03-01T00:00:00+00:00",
-    max_event_time=None,
     sampled=100,
-    seed=7,
 )
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_logmigrate.core.certificate import Certificate, Tally, Verdict
 from airflow_provider_logmigrate.core.errors import Fenced
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.ports import Rejected
 from airflow_provider_logmigrate.ledger.dead_letters import Choice, LetterState
 from airflow_provider_logmigrate.ledger.ledger import Ledger
+from tests.unit.core.building import certified
 
 BYTES = b'{"a":"\xff\xfe\x00 not UTF-8","b":"\\u0000"}\n'
 
@@ -70,29 +70,7 @@ def test_an_old_attempt_adds_nothing(claimed: Ledger, unit: UnitPlan) -> None:
 
 def prove(ledger: Ledger, unit: UnitPlan, arrived: Sequence[str], *, proof: str = "c-1") -> None:
     """Keep the certificate of a proof that has found these documents."""
-    certificate = Certificate(
-        id=proof,
-        unit=unit.key,
-        index=unit.index,
-        definition=unit.definition,
-        plan_hash="p",
-        mode="fingerprint",
-        verdict=Verdict.EQUAL,
-        rows=2,
-        documents=2,
-        held_back=0,
-        pending=0,
-        rejected=0,
-        high=1,
-        low=1,
-        upper="2025-02-01T00:00:00+00:00",
-        as_of="2025-03-01T00:00:00+00:00",
-        max_event_time=None,
-        sampled=0,
-        seed=1,
-        tally=Tally(),
-    )
-    ledger.certificates.save("dify", certificate, arrived=arrived)
+    ledger.certificates.save("dify", certified(unit, id=proof), arrived=arrived)
 
 
 def test_a_key_that_got_through_is_redriven_and_may_be_refused_again(

@@ -39,6 +39,7 @@ from airflow_provider_logmigrate.stores.postgres.purge import PostgresPurge
 from airflow_provider_logmigrate.stores.postgres.purge_tables import look_up
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql
 from tests.integration.postgres.rig import Rig, execute
+from tests.unit.core.building import certified
 
 MIGRATION, TENANT, OTHER = "logs", "acme", "beta"
 TABLES = ("runs", "steps", "notes")
@@ -128,27 +129,7 @@ STEPS_UNITS = (unit_plan("steps"), unit_plan("steps", "2025-02"))
 def certificate(
     plan: UnitPlan, verdict: Verdict = Verdict.EQUAL, *, number: int = 1
 ) -> Certificate:
-    return Certificate(
-        id=f"{plan.key} {number}",
-        unit=plan.key,
-        index=plan.index,
-        definition=plan.definition,
-        plan_hash="p",
-        mode="fingerprint",
-        verdict=verdict,
-        rows=0,
-        documents=0,
-        held_back=0,
-        pending=0,
-        rejected=0,
-        high=0,
-        low=0,
-        upper=plan.unit.period.end.isoformat(),
-        as_of="2025-06-01T00:00:00+00:00",
-        max_event_time=None,
-        sampled=0,
-        seed=0,
-    )
+    return certified(plan, verdict, id=f"{plan.key} {number}")
 
 
 def purge_plan_unit(root: UnitPlan, *along: UnitPlan) -> PurgeUnit:

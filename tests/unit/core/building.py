@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_provider_logmigrate.core.certificate import Certificate, Verdict
 from airflow_provider_logmigrate.core.layout import Share
 from airflow_provider_logmigrate.core.naming import IndexNames, encode_tenant
 from airflow_provider_logmigrate.core.plan import Estimate, ReadStrategy, UnitPlan
@@ -106,3 +107,24 @@ class FakeClock:
     def monotonic(self) -> float:
         self.seconds += self.step
         return self.seconds
+
+
+def certified(plan: UnitPlan, verdict: Verdict = Verdict.EQUAL, **facts: Any) -> Certificate:
+    """A certificate of a unit, by fingerprints and without rows unless ``facts`` say otherwise."""
+    usual: dict[str, Any] = {
+        "id": "c",
+        "plan_hash": "p",
+        "mode": "fingerprint",
+        "upper": plan.unit.period.end.isoformat(),
+        "as_of": "2025-06-01T00:00:00+00:00",
+        "max_event_time": None,
+    }
+    counts = ("rows", "documents", "held_back", "pending", "rejected", "high", "low")
+    usual |= dict.fromkeys((*counts, "sampled", "seed"), 0)
+    return Certificate(
+        unit=plan.key,
+        index=plan.index,
+        definition=plan.definition,
+        verdict=verdict,
+        **(usual | facts),
+    )

@@ -17,32 +17,12 @@ from airflow_provider_logmigrate.core.purge import (
 )
 from airflow_provider_logmigrate.core.purge_run import LARGEST_BATCH, SMALLEST_BATCH, next_size
 from airflow_provider_logmigrate.core.unit import UTC
-from tests.unit.core.building import MONTH, plan
+from tests.unit.core.building import MONTH, certified, plan
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 RULES = PurgeRules(timedelta(days=30))
 UNIT = plan()
-CERTIFICATE = Certificate(
-    id="c",
-    unit=UNIT.key,
-    index=UNIT.index,
-    definition=UNIT.definition,
-    plan_hash="p",
-    mode="fingerprint",
-    verdict=Verdict.EQUAL,
-    rows=3,
-    documents=3,
-    held_back=0,
-    pending=0,
-    rejected=0,
-    high=1,
-    low=2,
-    upper=MONTH.end.isoformat(),
-    as_of=NOW.isoformat(),
-    max_event_time=None,
-    sampled=0,
-    seed=0,
-)
+CERTIFICATE = certified(UNIT, rows=3, documents=3, high=1, low=2)
 
 
 def reasons(
