@@ -3,7 +3,8 @@
 ``bench``: one tenant's month of node executions at real sizes, with the index that keyset reads
 follow. ``plain``: the same with no other indices than Dify makes. ``fresh`` and ``old``: the same
 amount over four tenants and three months, in the schema of a present and of an old installation.
-``leaving`` and ``leaving_old``: twice the amount over two months in both schemas, for purges.
+``leaving``: twice the amount over two months, for purges. ``leaving_scanned``: the same rows among
+those of other tenants, none of which is found by its run.
 ``many``: 500 tenants with a few rows each. ``million`` and ``wide``: see there.
 """
 
@@ -66,7 +67,7 @@ class Datasets:
         )
         leaving = replace(bench, months=2)
         self._profiles = {"bench": bench, "fresh": several, "old": several}
-        self._profiles |= {"leaving": leaving, "leaving_old": leaving}
+        self._profiles |= {"leaving": leaving, "leaving_scanned": leaving}
 
     @property
     def _files(self) -> Path:
@@ -116,7 +117,7 @@ class Datasets:
             "fresh": lambda: self._load("fresh", DifySchema.NEW),
             "old": lambda: self._load("old", DifySchema.OLD),
             "leaving": lambda: self._load("leaving", DifySchema.NEW),
-            "leaving_old": lambda: self._load("leaving_old", DifySchema.OLD),
+            "leaving_scanned": lambda: self._derive("leaving_scanned", "leaving", *_scanned()),
             "old_indexed": lambda: self._derive("old_indexed", "old", _KEYSET_INDEX),
             "plain": lambda: self._derive("plain", "bench", "DROP INDEX bench_keyset"),
             "million": lambda: self._derive("million", "bench", *_million()),
@@ -207,6 +208,28 @@ def _million() -> tuple[str, ...]:
         f" SELECT gen_random_uuid(), {_columns(without=('id',))}"
         f" FROM generate_series(1, 9) AS g(copy), {_NODES} AS n",
         _KEYSET_INDEX,
+    )
+
+
+OTHERS = 5
+"""Tenants with as many node executions each as the one whose rows leave."""
+
+
+def _scanned() -> tuple[str, ...]:
+    """Rows of other tenants; nothing is found by its run any more."""
+    gone = (
+        "workflow_run_created_at_id_idx",
+        "workflow_app_log_workflow_run_id_idx",
+        "workflow_node_execution_workflow_run_id_idx",
+        "workflow_trigger_log_workflow_run_idx",
+    )
+    own = ("id", "tenant_id", "workflow_run_id")
+    return (
+        f"DROP INDEX {', '.join(gone)}",
+        f"INSERT INTO {_NODES} ({_names(*own)})"
+        " SELECT gen_random_uuid(), md5('tenant ' || g.copy)::uuid,"
+        f" md5(n.workflow_run_id::text || g.copy)::uuid, {_columns(without=own)}"
+        f" FROM generate_series(1, {OTHERS}) AS g(copy), {_NODES} AS n",
     )
 
 

@@ -49,9 +49,9 @@ class PurgeModel(Model):
         default=timedelta(milliseconds=500), ge=timedelta(milliseconds=50), le=timedelta(seconds=10)
     )
     """How long one deleting transaction should take."""
-    sessions: int = Field(default=2, ge=1, le=8)
-    """How many of them delete at a time. More are quicker as long as the source has processors to
-    spare."""
+    sessions: int = Field(default=1, ge=1, le=8)
+    """How many of them delete at a time, while one more is proven and committed. Each one can keep
+    a processor of the source busy."""
     approval: bool = True
     """Whether the purge's DAG waits for a person between plan and deletion."""
     snapshot: Name | None = None

@@ -166,14 +166,14 @@ class PurgeSettings:
     """When and how proven rows leave the source.
 
     :param batch_seconds: what one deleting transaction should take.
-    :param sessions: deleting transactions at a time.
+    :param sessions: transactions that delete at a time.
     :param snapshot: snapshot repository of the target, ``None``: no snapshot is taken.
     """
 
     floor_age: timedelta = timedelta(days=30)
     holds: tuple[Hold, ...] = ()
     batch_seconds: float = 0.5
-    sessions: int = 2
+    sessions: int = 1
     approval: bool = True
     snapshot: str | None = None
     vacuum: bool = False

@@ -16,24 +16,20 @@ _PROVEN, _PURGES = "proven", "purges"
 
 
 def fresh(rig: Rig, name: str) -> Dataset:
-    """The rows of a data set, none of which has left; copied, proven and cut over before.
-
-    The engine holds the documents of one such data set at a time.
+    """A data set with the rows of ``leaving``, none of which has left; copied, proven and cut over
+    before.
     """
-    ready = rig.once(READY, dict[str, str])
-    if ready.get("name") != name:
-        ready.clear()
-        _make_ready(rig, name)
-        ready["name"] = name
+    rig.once(READY, lambda: _make_ready(rig))
     return rig.datasets.again(name)
 
 
-def _make_ready(rig: Rig, name: str) -> None:
-    data = rig.datasets.get(name)
+def _make_ready(rig: Rig) -> bool:
+    data = rig.datasets.get("leaving")
     rig.ledger.drop_database(_PROVEN)
     cost = rig.run(_job(rig, data, "ready", ledger=_PROVEN))
     if cost.found["verdicts"] != ["equal"]:
-        raise BenchmarkError(f"the copy of {name} isn't equal to it: {cost.found}")
+        raise BenchmarkError(f"the copy of {data.name} isn't equal to it: {cost.found}")
+    return True
 
 
 def purge_job(rig: Rig, data: Dataset, *, before: str | None = None) -> dict[str, Any]:
