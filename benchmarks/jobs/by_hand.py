@@ -19,22 +19,20 @@ import psycopg2
 import psycopg2.extras
 from opensearchpy import OpenSearch, TransportError, helpers
 
-from benchmarks.jobs.plain_http import Connection, create, serve
+from benchmarks.jobs.plain_http import WAITS, Connection, create, serve
 
 _ROWS = (
     "SELECT * FROM workflow_node_executions WHERE tenant_id = %s AND created_at >= %s"
     " AND created_at < %s ORDER BY created_at, id"
 )
 _PAGE = 1_000
-_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds."""
 
 
 class _Patient(OpenSearch):
     """Sends a bulk again that the engine has no memory for at the moment: no helper does."""
 
     def bulk(self, *values: Any, **named: Any) -> Any:
-        for wait in _WAITS:
+        for wait in WAITS:
             try:
                 return super().bulk(*values, **named)
             except TransportError as error:

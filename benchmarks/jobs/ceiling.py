@@ -61,7 +61,7 @@ def _send(url: str, index: str, bodies: list[bytes], *, in_flight: int) -> None:
         try:
             while not errors:
                 body = waiting.get_nowait()
-                answer = connection.call("POST", f"/{index}/{_BULK}", body)
+                answer = connection.send(f"/{index}/{_BULK}", body)
                 if waiting.qsize() == refresh_at:
                     connection.call("POST", f"/{index}/_refresh")
                 if answer["errors"]:

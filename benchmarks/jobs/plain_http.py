@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between attempts at a bulk that is refused for now."""
+
 LOADING = {"refresh_interval": "-1", "number_of_replicas": 0}
+
+
+class Busy(OSError):
+    """The engine has no memory for it at the moment."""
 
 
 class Connection:
@@ -26,8 +35,18 @@ class Connection:
         response = self._connection.getresponse()
         data = response.read()
         if response.status >= 300 and not (missing_ok and response.status == 404):
-            raise OSError(f"{method} {path}: {response.status} {data[:500]!r}")
+            busy = response.status == HTTPStatus.TOO_MANY_REQUESTS
+            raise (Busy if busy else OSError)(f"{path}: {response.status} {data[:500]!r}")
         return json.loads(data)
+
+    def send(self, path: str, body: bytes) -> Any:
+        """Post a bulk; again after a while if the engine is busy."""
+        for wait in WAITS:
+            try:
+                return self.call("POST", path, body)
+            except Busy:
+                time.sleep(wait)
+        return self.call("POST", path, body)
 
     def close(self) -> None:
         """Close it."""
