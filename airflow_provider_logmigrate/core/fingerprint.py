@@ -7,12 +7,14 @@ the comparison lists the bucket's ids instead of trusting the sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 FIELD = "logmigrate"
 """A document's member that holds its row's fingerprint: ``{"high": …, "low": …}``."""
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 EXACT_BUCKET_ROWS = 2**21
 """Most rows whose 32-bit halves add up exactly in a double (2**53 / 2**32)."""
@@ -64,8 +66,23 @@ class Summary:
 
 def differing_hours(source: Summary, target: Summary) -> Iterator[datetime]:
     """Hours whose ids must be listed, oldest first: sums differ or are too big to be exact."""
-    for hour in sorted(source.buckets.keys() | target.buckets.keys()):
-        left = source.buckets.get(hour, EMPTY)
-        right = target.buckets.get(hour, EMPTY)
+    return differing_buckets(source.buckets, target.buckets)
+
+
+def differing_buckets(
+    source: Mapping[datetime, Bucket], target: Mapping[datetime, Bucket]
+) -> Iterator[datetime]:
+    """The same of any buckets."""
+    for start in sorted(source.keys() | target.keys()):
+        left, right = source.get(start, EMPTY), target.get(start, EMPTY)
         if left != right or left.count > EXACT_BUCKET_ROWS:
-            yield hour
+            yield start
+
+
+def ranges(starts: Collection[datetime], width: timedelta) -> list[tuple[datetime, datetime]]:
+    """Half-open ranges that cover just the buckets of this width that begin then."""
+    found: list[tuple[datetime, datetime]] = []
+    for start in sorted(starts):
+        begin = found.pop()[0] if found and found[-1][1] == start else start
+        found.append((begin, start + width))
+    return found

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from airflow_provider_logmigrate.core.checkpoint import Counters, Cursor
 from airflow_provider_logmigrate.core.chunk import Chunk
 from airflow_provider_logmigrate.core.clock import Stop
-from airflow_provider_logmigrate.core.fingerprint import Summary
+from airflow_provider_logmigrate.core.fingerprint import Bucket, Summary
 from airflow_provider_logmigrate.core.plan import Estimate, UnitPlan
 from airflow_provider_logmigrate.core.progress import Progress
 from airflow_provider_logmigrate.core.unit import Period
@@ -123,17 +123,27 @@ class Source(RowReader, Protocol):
         upper: datetime,
         prints: bool = True,
         hours: Collection[datetime] | None = None,
+        minutes: bool = False,
     ) -> Summary:
         """Hourly buckets of the settled rows before ``upper``, in one pass.
 
         :param prints: False: numbers of rows only, all sums are 0.
         :param hours: only these matter; others may be there or not.
+        :param minutes: buckets of minutes instead.
         """
 
     def keys(
-        self, plan: UnitPlan, *, hours: Sequence[datetime], upper: datetime
+        self,
+        plan: UnitPlan,
+        *,
+        hours: Sequence[datetime],
+        upper: datetime,
+        minutes: Collection[datetime] | None = None,
     ) -> Iterator[KeyPrint]:
-        """Keys and fingerprints of some hours' settled rows, ordered by the key's bytes."""
+        """Keys and fingerprints of some hours' settled rows, ordered by the key's bytes.
+
+        :param minutes: of these minutes only.
+        """
 
     def rows(
         self, plan: UnitPlan, keys: Sequence[str]
@@ -208,8 +218,20 @@ class Target(Loader, Protocol):
         :param prints: False: numbers of documents only, all sums are 0.
         """
 
-    def keys(self, plan: UnitPlan, *, hours: Sequence[datetime]) -> Iterator[KeyPrint]:
-        """Ids and fingerprints of some hours' documents, ordered by the id's bytes."""
+    def minutes(self, plan: UnitPlan, *, hours: Sequence[datetime]) -> Mapping[datetime, Bucket]:
+        """Buckets of some hours' documents by minute."""
+
+    def keys(
+        self,
+        plan: UnitPlan,
+        *,
+        hours: Sequence[datetime],
+        minutes: Collection[datetime] | None = None,
+    ) -> Iterator[KeyPrint]:
+        """Ids and fingerprints of some hours' documents, ordered by the id's bytes.
+
+        :param minutes: of these minutes only.
+        """
 
     def sample(self, plan: UnitPlan, *, size: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
         """Random documents: (id, source document)."""

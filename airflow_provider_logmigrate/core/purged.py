@@ -46,6 +46,7 @@ class PurgedSource:
         upper: datetime,
         prints: bool = True,
         hours: Collection[datetime] | None = None,  # noqa: ARG002 - all are counted
+        minutes: bool = False,  # noqa: ARG002 - what was purged is known by hour
     ) -> Summary:
         """What is there and what was purged; ``gone`` says how much the latter is."""
         found = self._source.summarise(plan, upper=upper, prints=prints)
@@ -57,7 +58,12 @@ class PurgedSource:
         return replace(found, buckets=buckets, gone=gone)
 
     def keys(
-        self, plan: UnitPlan, *, hours: Sequence[datetime], upper: datetime
+        self,
+        plan: UnitPlan,
+        *,
+        hours: Sequence[datetime],
+        upper: datetime,
+        minutes: Collection[datetime] | None = None,  # noqa: ARG002 - likewise
     ) -> Iterator[KeyPrint]:
         """Rows of the hours, purged ones included; see :meth:`_of_hour`."""
         found = [self._of_hour(plan, hour, upper) for hour in hours]

@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_logmigrate.core.chunk import Chunk, Chunker
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import PlanUnusable
-from airflow_provider_logmigrate.core.fingerprint import Summary
+from airflow_provider_logmigrate.core.fingerprint import HOUR, MINUTE, Summary, ranges
 from airflow_provider_logmigrate.core.plan import Estimate, ReadStrategy, UnitPlan
 from airflow_provider_logmigrate.core.ports import (
     Framing,
@@ -148,6 +148,7 @@ class PostgresSource:
         upper: datetime,
         prints: bool = True,
         hours: Collection[datetime] | None = None,
+        minutes: bool = False,
     ) -> Summary:
         """Hourly buckets; where an index serves, a statement per day or for few hours."""
         period = plan.unit.period
@@ -155,7 +156,7 @@ class PostgresSource:
         if plan.strategy is ReadStrategy.KEYSET:
             parts = list(_days(period))
             if hours is not None and len(hours) * FEW_HOURS <= len(parts) * 24:
-                parts = [TimeRange(start, end) for start, end in queries.ranges(hours)]
+                parts = [TimeRange(start, end) for start, end in ranges(hours, HOUR)]
         return queries.summarise(
             self._sessions,
             self._of(plan.unit.stream),
@@ -163,6 +164,7 @@ class PostgresSource:
             upper=upper,
             parts=parts,
             prints=prints,
+            minutes=minutes,
         )
 
     def by_hand(self, plan: UnitPlan, *, upper: datetime, prints: bool = True) -> dict[str, Any]:
@@ -174,11 +176,17 @@ class PostgresSource:
         return {"settings": list(BY_HAND), "sql": self._sessions.run(query.as_string)}
 
     def keys(
-        self, plan: UnitPlan, *, hours: Sequence[datetime], upper: datetime
+        self,
+        plan: UnitPlan,
+        *,
+        hours: Sequence[datetime],
+        upper: datetime,
+        minutes: Collection[datetime] | None = None,
     ) -> Iterator[KeyPrint]:
-        """Keys and fingerprints of some hours."""
+        """Keys and fingerprints of some hours, or of some of their minutes."""
         rows = self._of(plan.unit.stream)
-        return queries.keys(self._sessions, rows, plan.unit, hours=hours, upper=upper)
+        parts = ranges(hours, HOUR) if minutes is None else ranges(minutes, MINUTE)
+        return queries.keys(self._sessions, rows, plan.unit, parts=parts, upper=upper)
 
     def rows(
         self, plan: UnitPlan, keys: Sequence[str]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -35,12 +35,17 @@ def summarise(
     upper: datetime,
     parts: Sequence[TimeRange],
     prints: bool = True,
+    minutes: bool = False,
 ) -> Summary:
     """Hourly buckets of a unit, one statement per part (a day where an index serves it).
 
     :param prints: False: numbers of rows only, which spares the server the fingerprints.
+    :param minutes: buckets of minutes instead.
     """
-    queries = [summary_query(rows, unit.tenant, part, upper, prints=prints) for part in parts]
+    step = "minute" if minutes else "hour"
+    queries = [
+        summary_query(rows, unit.tenant, part, upper, prints=prints, step=step) for part in parts
+    ]
     buckets: dict[datetime, Bucket] = {}
     held_back = pending = 0
     youngest: datetime | None = None
@@ -94,14 +99,20 @@ class StatementsInTwo:
 
 
 def summary_query(
-    rows: RowSql, tenant: str, part: TimeRange, upper: datetime, *, prints: bool = True
+    rows: RowSql,
+    tenant: str,
+    part: TimeRange,
+    upper: datetime,
+    *,
+    prints: bool = True,
+    step: str = "hour",
 ) -> sql.Composable:
     """The statement a certificate can be checked with by hand."""
     counts = sql.SQL("{} < {} AND {}").format(
         rows.event_time, rows.moment(upper), rows.settled_beside_parent
     )
     return sql.SQL(
-        "SELECT date_trunc('hour', at) AS h, count(f) AS rows,"
+        "SELECT date_trunc({step}, at) AS h, count(f) AS rows,"
         " coalesce(sum((f >> 32) & 4294967295), 0) AS high,"
         " coalesce(sum(f & 4294967295), 0) AS low, max(at) FILTER (WHERE f IS NOT NULL) AS newest,"
         " count(*) FILTER (WHERE ripe AND f IS NULL) AS held_back,"
@@ -109,6 +120,7 @@ def summary_query(
         " FROM (SELECT {at} AS at, {at} < {upper} AS ripe, CASE WHEN {counts} THEN {bits} END AS f"
         " FROM {table} WHERE {within} OFFSET 0) AS r GROUP BY h ORDER BY h"
     ).format(
+        step=sql.Literal(step),
         at=rows.event_time,
         upper=rows.moment(upper),
         counts=counts,
@@ -119,20 +131,25 @@ def summary_query(
 
 
 def keys(
-    sessions: Sessions, rows: RowSql, unit: Unit, *, hours: Sequence[datetime], upper: datetime
+    sessions: Sessions,
+    rows: RowSql,
+    unit: Unit,
+    *,
+    parts: Sequence[tuple[datetime, datetime]],
+    upper: datetime,
 ) -> Iterator[KeyPrint]:
-    """Keys and fingerprints of some hours in the order of the key's bytes, streamed."""
+    """Keys and fingerprints of some half-open ranges, in the order of the key's bytes, streamed."""
     query = sql.SQL(
         "SELECT key, (f >> 32) & 4294967295, f & 4294967295 FROM"
         " (SELECT {key}::text AS key, {bits} AS f FROM {table}"
-        " WHERE {within} AND ({hours}) AND {at} < {upper} AND {settled} OFFSET 0) AS r"
+        " WHERE {within} AND ({parts}) AND {at} < {upper} AND {settled} OFFSET 0) AS r"
         ' ORDER BY key COLLATE "C"'
     ).format(
         key=rows.key,
         bits=_bits(rows),
         table=rows.with_parent,
-        within=rows.within(unit.tenant, min(hours), max(hours) + timedelta(hours=1)),
-        hours=_hours(rows, hours),
+        within=rows.within(unit.tenant, parts[0][0], parts[-1][1]),
+        parts=_within(rows, parts),
         at=rows.event_time,
         upper=rows.moment(upper),
         settled=rows.settled_beside_parent,
@@ -146,23 +163,14 @@ def keys(
                 yield KeyPrint(key, high, low)
 
 
-def _hours(rows: RowSql, hours: Sequence[datetime]) -> sql.Composable:
-    """True for a row of one of the hours."""
+def _within(rows: RowSql, parts: Sequence[tuple[datetime, datetime]]) -> sql.Composable:
+    """True for a row of one of the ranges."""
     return sql.SQL(" OR ").join(
         sql.SQL("{at} >= {start} AND {at} < {end}").format(
             at=rows.event_time, start=rows.moment(start), end=rows.moment(end)
         )
-        for start, end in ranges(hours)
+        for start, end in parts
     )
-
-
-def ranges(hours: Collection[datetime]) -> list[tuple[datetime, datetime]]:
-    """Half-open ranges that cover just these hours."""
-    found: list[tuple[datetime, datetime]] = []
-    for hour in sorted(hours):
-        start = found.pop()[0] if found and found[-1][1] == hour else hour
-        found.append((start, hour + timedelta(hours=1)))
-    return found
 
 
 def _bits(rows: RowSql) -> sql.Composable:

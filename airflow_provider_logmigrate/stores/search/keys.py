@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_logmigrate.core.errors import TargetRefused
+from airflow_provider_logmigrate.core.fingerprint import HOUR, MINUTE, ranges
 from airflow_provider_logmigrate.core.layout import Share
 from airflow_provider_logmigrate.core.ports import KeyPrint
 from airflow_provider_logmigrate.core.stream import Stream
@@ -34,6 +35,7 @@ def list_keys(
     stream: Stream,
     *,
     hours: Sequence[datetime],
+    minutes: Collection[datetime] | None = None,
     share: Share | None = None,
     page: int = PAGE,
 ) -> Generator[KeyPrint, None, None]:
@@ -43,9 +45,12 @@ def list_keys(
     under another id, a foreign document) is listed under its ``_id``: at its place, or
     where its key stands if that comes later. Closing the generator releases what it holds open.
 
+    :param minutes: of these minutes of the hours only.
     :param share: only this tenant's documents, under whatever routing they are.
     :raises TargetRefused: there are more than 50,000 of those.
     """
+    parts = ranges(hours, HOUR) if minutes is None else ranges(minutes, MINUTE)
+    within = [within_parts(stream, parts), *([share.filter] if share else [])]
     strays: list[tuple[bytes, KeyPrint]] = []
     with ExitStack() as open_views:
         views = [
@@ -53,15 +58,13 @@ def list_keys(
             for shard in range(shard_count(client, index))
         ]
         for pit in views:
-            odd = _of_hours(stream, hours, share, keyed=False)
+            odd = _of(stream, within, keyed=False)
             for hit in _pages(client, index, pit, odd, [], page):
                 _hold(strays, hit, index)
         by_key = [{stream.key: {"order": "asc"}}]
         keyed = heapq.merge(
             *(
-                _pages(
-                    client, index, pit, _of_hours(stream, hours, share, keyed=True), by_key, page
-                )
+                _pages(client, index, pit, _of(stream, within, keyed=True), by_key, page)
                 for pit in views
             ),
             key=lambda hit: str(hit["sort"][0]).encode(),
@@ -95,25 +98,29 @@ def _print(hit: Mapping[str, Any]) -> KeyPrint:
     return KeyPrint(hit["_id"], *(int(fields.get(f, [NO_FINGERPRINT])[0]) for f in (_HIGH, _LOW)))
 
 
-def _of_hours(
-    stream: Stream, hours: Sequence[datetime], share: Share | None, *, keyed: bool
-) -> dict[str, Any]:
-    within = [
-        {
-            "range": {
-                stream.event_time: {
-                    "gte": hour.isoformat(),
-                    "lt": (hour + timedelta(hours=1)).isoformat(),
-                    "format": "strict_date_optional_time",
+def within_parts(stream: Stream, parts: Sequence[tuple[datetime, datetime]]) -> dict[str, Any]:
+    """Documents of some half-open ranges of event time."""
+    return {
+        "bool": {
+            "should": [
+                {
+                    "range": {
+                        stream.event_time: {
+                            "gte": start.isoformat(),
+                            "lt": end.isoformat(),
+                            "format": "strict_date_optional_time",
+                        }
+                    }
                 }
-            }
+                for start, end in parts
+            ]
         }
-        for hour in hours
-    ]
+    }
+
+
+def _of(stream: Stream, within: Sequence[Mapping[str, Any]], *, keyed: bool) -> dict[str, Any]:
     exists = {"exists": {"field": stream.key}}
-    clause = {"filter" if keyed else "must_not": [exists]}
-    must = [{"bool": {"should": within}}, *([share.filter] if share else [])]
-    return {"bool": {"must": must, **clause}}
+    return {"bool": {"must": list(within), "filter" if keyed else "must_not": [exists]}}
 
 
 def _pages(

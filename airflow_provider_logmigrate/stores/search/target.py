@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from airflow_provider_logmigrate.core.backoff import Backoff
 from airflow_provider_logmigrate.core.chunk import Chunk
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import PlanUnusable, TargetRefused
-from airflow_provider_logmigrate.core.fingerprint import Summary
+from airflow_provider_logmigrate.core.fingerprint import Bucket, Summary
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.ports import Framing, KeyPrint, WriteResult
 from airflow_provider_logmigrate.core.stream import Stream, StreamShape
@@ -138,10 +138,27 @@ class SearchTarget:
             body["query"] = plan.share.filter
         return bool(search(self.client, body, index=plan.index)["hits"]["total"]["value"])
 
-    def keys(self, plan: UnitPlan, *, hours: Sequence[datetime]) -> Iterator[KeyPrint]:
-        """See :func:`keys.list_keys`."""
+    def minutes(self, plan: UnitPlan, *, hours: Sequence[datetime]) -> Mapping[datetime, Bucket]:
+        """See :func:`summary.by_minute`; of what the last refresh made visible."""
         stream = self._stream(plan)
-        return keys.list_keys(self.client, plan.index, stream, hours=hours, share=plan.share)
+        return summary.by_minute(self.client, plan.index, stream, hours=hours, share=plan.share)
+
+    def keys(
+        self,
+        plan: UnitPlan,
+        *,
+        hours: Sequence[datetime],
+        minutes: Collection[datetime] | None = None,
+    ) -> Iterator[KeyPrint]:
+        """See :func:`keys.list_keys`."""
+        return keys.list_keys(
+            self.client,
+            plan.index,
+            self._stream(plan),
+            hours=hours,
+            minutes=minutes,
+            share=plan.share,
+        )
 
     def sample(self, plan: UnitPlan, *, size: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
         """Random documents, the same ones for the same seed as long as nothing is written."""

@@ -98,6 +98,12 @@ def test_the_upper_bound_cuts_between_rows(database: str, kind: str) -> None:
         assert summary.max_event_time == utc(2025, 1, 10, 12, 0, 0, 499_999)
         cut = [TimeRange(JANUARY.start, upper)]
         assert rig.read(plan, ranges=cut).keys == ["1"]
+        hours = [utc(2025, 1, 10, 12), utc(2025, 1, 10, 13)]
+        minute = rig.source.summarise(plan, upper=upper, hours=hours, minutes=True)
+        assert dict(minute.buckets) == dict(summary.buckets)
+        minutes = [utc(2025, 1, 10, 12), utc(2025, 1, 10, 12, 1), utc(2025, 1, 10, 12, 3)]
+        assert list(rig.source.keys(plan, hours=hours, upper=upper, minutes=minutes)) == [print_]
+        assert not list(rig.source.keys(plan, hours=hours, upper=upper, minutes=minutes[1:]))
         whole = rig.source.summarise(plan, upper=JANUARY.end)
         assert (whole.total.count, whole.held_back, whole.pending) == (2, 4, 0)
 

@@ -36,10 +36,10 @@ def loaded(
 def brute_buckets(documents: list[tuple[str, Any]]) -> dict[datetime, Bucket]:
     found: dict[datetime, Bucket] = defaultdict(lambda: Bucket(0, 0, 0))
     for _, source in documents:
-        moment = datetime.fromisoformat(source["created_at"])
-        hour = moment.replace(minute=0, second=0, microsecond=0)
         print_ = source["logmigrate"]
-        found[hour] += Bucket(1, print_["high"], print_["low"])
+        found[_hour(datetime.fromisoformat(source["created_at"]))] += Bucket(
+            1, print_["high"], print_["low"]
+        )
     return dict(found)
 
 
@@ -52,6 +52,34 @@ def test_summary(client: SearchClient, target: SearchTarget, tenant: str) -> Non
     assert summary.buckets == brute_buckets(documents)
     assert summary.outside == 0
     assert summary.max_event_time == datetime.fromisoformat("2025-01-31T23:59:59.999000+00:00")
+
+
+def test_minutes_of_some_hours(client: SearchClient, target: SearchTarget, tenant: str) -> None:
+    moments = [START + timedelta(minutes=7 * n, milliseconds=n) for n in range(60)]
+    documents: list[tuple[str, Any]] = [
+        (f"key-{n:02d}", document(n, id=f"key-{n:02d}", created_at=moment.isoformat()))
+        for n, moment in enumerate(moments)
+    ]
+    unit = loaded(client, target, tenant, documents, shards=2)
+    hours = [START, START + timedelta(hours=1), START + timedelta(hours=4)]
+    within = [d for d, at in zip(documents, moments, strict=True) if _hour(at) in hours]
+
+    found = target.minutes(unit, hours=hours)
+
+    assert len(found) == len(within) > 20
+    for (_, source), at in zip(documents, moments, strict=True):
+        minute = at.replace(second=0, microsecond=0)
+        print_ = source["logmigrate"]
+        expected = Bucket(1, print_["high"], print_["low"]) if _hour(at) in hours else None
+        assert found.get(minute) == expected
+    some = [moments[0], moments[1], moments[2], moments[59]]
+    chosen = [at.replace(second=0, microsecond=0) for at in some]
+    listed = target.keys(unit, hours=[_hour(at) for at in some], minutes=chosen)
+    assert [p.key for p in listed] == ["key-00", "key-01", "key-02", "key-59"]
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def test_an_empty_index(client: SearchClient, target: SearchTarget, tenant: str) -> None:

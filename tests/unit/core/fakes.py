@@ -19,7 +19,13 @@ from airflow_provider_logmigrate.core.checkpoint import Checkpoint, Counters, Cu
 from airflow_provider_logmigrate.core.chunk import Chunk
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.errors import Fenced
-from airflow_provider_logmigrate.core.fingerprint import EMPTY, Bucket, Summary
+from airflow_provider_logmigrate.core.fingerprint import (
+    EMPTY,
+    MINUTE,
+    Bucket,
+    Summary,
+    ranges,
+)
 from airflow_provider_logmigrate.core.plan import Estimate, UnitPlan
 from airflow_provider_logmigrate.core.ports import (
     Framing,
@@ -123,6 +129,7 @@ class FakeSource:
         upper: datetime,
         prints: bool = True,
         hours: Collection[datetime] | None = None,
+        minutes: bool = False,
     ) -> Summary:
         self.hook("source summary")
         period = plan.unit.period
@@ -130,12 +137,24 @@ class FakeSource:
         if hours is not None:
             found = [row for row in found if any(h <= row.at < h + HOUR for h in hours)]
         halves = ((row.at, row.fingerprint() if prints else (0, 0)) for row in found)
-        return Summary(_buckets(halves), max_event_time=max((r.at for r in found), default=None))
+        return Summary(
+            _buckets(halves, minutes=minutes),
+            max_event_time=max((r.at for r in found), default=None),
+        )
 
     def keys(
-        self, plan: UnitPlan, *, hours: Sequence[datetime], upper: datetime
+        self,
+        plan: UnitPlan,
+        *,
+        hours: Sequence[datetime],
+        upper: datetime,
+        minutes: Collection[datetime] | None = None,
     ) -> Iterator[KeyPrint]:
-        found = [row for hour in hours for row in self.settled(hour, min(hour + HOUR, upper))]
+        found = [
+            row
+            for start, end in _parts(hours, minutes)
+            for row in self.settled(start, min(end, upper))
+        ]
         for row in sorted(found, key=lambda row: row.key.encode()):
             yield KeyPrint(row.key, *row.fingerprint())
 
@@ -237,11 +256,25 @@ class FakeTarget:
             )
         )
 
-    def keys(self, plan: UnitPlan, *, hours: Sequence[datetime]) -> Iterator[KeyPrint]:
+    def minutes(self, plan: UnitPlan, *, hours: Sequence[datetime]) -> dict[datetime, Bucket]:
+        contents = [stored.content for stored in self.documents.values()]
+        marks = [(datetime.fromisoformat(c["at"]), c["logmigrate"]) for c in contents]
+        within = _parts(hours, None)
+        prints = ((at, (m["high"], m["low"])) for at, m in marks if _is_in(at, within))
+        return _buckets(prints, minutes=True)
+
+    def keys(
+        self,
+        plan: UnitPlan,
+        *,
+        hours: Sequence[datetime],
+        minutes: Collection[datetime] | None = None,
+    ) -> Iterator[KeyPrint]:
+        parts = _parts(hours, minutes)
         for key in sorted(self.documents, key=str.encode):
             content = self.documents[key].content
             at = datetime.fromisoformat(content["at"])
-            if any(hour <= at < hour + HOUR for hour in hours):
+            if _is_in(at, parts):
                 mark = content["logmigrate"]
                 yield KeyPrint(key, mark["high"], mark["low"])
 
@@ -267,12 +300,24 @@ class FakeTarget:
             return {key: stored.content for key, stored in self.documents.items()}
 
 
-def _buckets(prints: Iterator[tuple[datetime, tuple[int, int]]]) -> dict[datetime, Bucket]:
+def _buckets(
+    prints: Iterator[tuple[datetime, tuple[int, int]]], *, minutes: bool = False
+) -> dict[datetime, Bucket]:
     buckets: dict[datetime, Bucket] = {}
     for at, (high, low) in prints:
-        hour = at.replace(minute=0, second=0, microsecond=0)
-        buckets[hour] = buckets.get(hour, EMPTY) + Bucket(1, high, low)
+        start = at.replace(minute=at.minute if minutes else 0, second=0, microsecond=0)
+        buckets[start] = buckets.get(start, EMPTY) + Bucket(1, high, low)
     return buckets
+
+
+def _parts(
+    hours: Sequence[datetime], minutes: Collection[datetime] | None
+) -> list[tuple[datetime, datetime]]:
+    return ranges(hours, HOUR) if minutes is None else ranges(minutes, MINUTE)
+
+
+def _is_in(at: datetime, parts: Sequence[tuple[datetime, datetime]]) -> bool:
+    return any(start <= at < end for start, end in parts)
 
 
 @dataclass(slots=True)

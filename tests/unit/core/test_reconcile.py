@@ -14,7 +14,6 @@ from airflow_provider_logmigrate.core.certificate import (
     Certificate,
     Finding,
     FindingKind,
-    Verdict,
 )
 from airflow_provider_logmigrate.core.clock import Stop
 from airflow_provider_logmigrate.core.compare import RowComparer
@@ -36,7 +35,7 @@ from airflow_provider_logmigrate.core.reconcile import (
 from airflow_provider_logmigrate.core.repair import Copied, copy_keys
 from airflow_provider_logmigrate.core.unit import UTC
 from airflow_provider_logmigrate.core.verify import Proof, prove
-from tests.unit.core.building import HOUR, MONTH, FakeClock, Row, by_key, plan, rows
+from tests.unit.core.building import HOUR, MONTH, FakeClock, Row, by_key, certified, plan, rows
 from tests.unit.core.fakes import FakeJournal, FakeLedger, FakeSource, FakeTarget, Stored
 from tests.unit.core.test_verify import SHAPE
 
@@ -101,7 +100,7 @@ class Unit:
             before=None if full else self.before,
         )
         self.before = result
-        return certificate(result.verdict)
+        return certified(plan(), result.verdict)
 
     def copy(self, keys: Sequence[str]) -> Copied:
         self.hook("copy")
@@ -129,30 +128,6 @@ class Unit:
 
     def wanted(self) -> dict[str, Any]:
         return {row.key: row.document() for row in self.source.rows_by_key.values()}
-
-
-def certificate(verdict: Verdict) -> Certificate:
-    return Certificate(
-        id="c",
-        unit=plan().key,
-        index=plan().index,
-        definition="d1",
-        plan_hash="p",
-        mode="fingerprint",
-        verdict=verdict,
-        rows=0,
-        documents=0,
-        held_back=0,
-        pending=0,
-        rejected=0,
-        high=0,
-        low=0,
-        upper="",
-        as_of="",
-        max_event_time=None,
-        sampled=0,
-        seed=0,
-    )
 
 
 def test_an_equal_unit_costs_one_proof_and_nothing_else() -> None:
@@ -183,12 +158,13 @@ def test_after_a_repair_only_hours_that_differed_are_summed_up_again(
     whole = unit.source.summarise
 
     def summarise(*given: Any, hours: Collection[datetime] | None = None, **more: Any) -> Summary:
-        asked.append(hours)
+        asked.append(hours and set(hours))
         return whole(*given, hours=hours, **more)
 
     monkeypatch.setattr(unit.source, "summarise", summarise)
     assert unit.run().equal
-    assert asked == [None, {MONTH.start + 3 * HOUR}]
+    # Once by the minute, to find what differs in it.
+    assert asked == [None, {MONTH.start + 3 * HOUR}, {MONTH.start + 3 * HOUR}]
     assert unit.before is not None
     assert unit.before.source == whole(plan(), upper=MONTH.end)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from airflow_provider_logmigrate.core import verify
 from airflow_provider_logmigrate.core.certificate import FindingKind, Verdict
 from airflow_provider_logmigrate.core.compare import RowComparer
 from airflow_provider_logmigrate.core.errors import SourceUnavailable, TargetUnavailable
-from airflow_provider_logmigrate.core.fingerprint import EXACT_BUCKET_ROWS, Bucket, Summary
+from airflow_provider_logmigrate.core.fingerprint import EXACT_BUCKET_ROWS, MINUTE, Bucket, Summary
 from airflow_provider_logmigrate.core.plan import UnitPlan
 from airflow_provider_logmigrate.core.ports import KeyPrint
 from airflow_provider_logmigrate.core.stream import Column, ColumnKind, Stream, StreamShape
@@ -123,6 +124,69 @@ def test_unsettled_rows_are_no_difference() -> None:
     source.rows_by_key["k00005"] = replace(some[5], settled=False)
     del target.documents["k00005"]
     assert proof(source, target).verdict is Verdict.EQUAL
+
+
+def listed_of(source: FakeSource) -> list[str]:
+    """Takes down which keys the source lists from now on."""
+    listed: list[str] = []
+    whole = source.keys
+
+    def keys(*given: Any, **of: Any) -> Iterator[KeyPrint]:
+        for item in whole(*given, **of):
+            listed.append(item.key)
+            yield item
+
+    source.keys = keys  # type: ignore[method-assign]
+    return listed
+
+
+def test_only_minutes_that_differ_are_listed() -> None:
+    some = rows(600, step=MINUTE / 2)
+    source, target = stores(some)
+    del target.documents["k00003"]
+    target.documents["k00500"] = Stored(1, replace(some[500], text="old").document())
+    listed = listed_of(source)
+
+    result = proof(source, target)
+
+    assert found(result) == {("missing", "k00003"), ("stale", "k00500")}
+    assert sorted(listed) == ["k00002", "k00003", "k00500", "k00501"]
+
+
+def test_where_too_many_minutes_differ_whole_hours_are_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verify, "MOST_MINUTES", 2)
+    source, target = stores(rows(240, step=MINUTE))
+    for gone in ("k00003", "k00005", "k00130"):
+        del target.documents[gone]
+    listed = listed_of(source)
+
+    assert found(proof(source, target)) == {
+        ("missing", "k00003"),
+        ("missing", "k00005"),
+        ("missing", "k00130"),
+    }
+    assert len(listed) == 120
+
+
+def test_an_hour_is_listed_whole_if_no_minute_of_it_differs_any_more() -> None:
+    """As when its sums are too big to be exact, and its minutes' sums are not."""
+    source, target = stores(rows(240, step=MINUTE))
+    del target.documents["k00003"]
+    target.documents["k00130"] = Stored(1, replace(rows(131)[130], text="old").document())
+    listed = listed_of(source)
+    whole = target.minutes
+    of_rows = source.summarise(plan(), upper=MONTH.end, minutes=True).buckets
+
+    def minutes(unit: UnitPlan, *, hours: Sequence[datetime]) -> dict[datetime, Bucket]:
+        first = MONTH.start + 3 * MINUTE
+        return {**whole(unit, hours=hours), first: of_rows[first]}
+
+    target.minutes = minutes  # type: ignore[assignment, method-assign]
+
+    assert ("missing", "k00003") in found(proof(source, target))
+    assert {f"k{n:05d}" for n in range(60)} <= set(listed)
 
 
 @pytest.mark.parametrize("rejected", [frozenset[str](), frozenset({"k00010"})])
@@ -328,8 +392,8 @@ def test_a_document_that_stands_twice_is_a_duplicate() -> None:
     source, target = stores(rows(2))
     twice = target.keys
 
-    def keys(unit: UnitPlan, *, hours: Sequence[datetime]) -> Any:
-        for item in twice(unit, hours=hours):
+    def keys(unit: UnitPlan, **of: Any) -> Any:
+        for item in twice(unit, **of):
             yield item
             yield item
 
