@@ -38,17 +38,26 @@ CONTENT = frozenset({SAMPLE, FULL})
 
 
 class Copied:
-    """A copied unit that is altered and put right again."""
+    """A copied unit that is altered and put right again.
 
-    def __init__(self, stage: Stage, bench: Workbench, ledger: Ledger, plan: UnitPlan) -> None:
+    :param other: the same month of another tenant.
+    """
+
+    def __init__(
+        self, stage: Stage, bench: Workbench, ledger: Ledger, plan: UnitPlan, other: UnitPlan
+    ) -> None:
         self.stage, self.bench, self.ledger, self.plan = stage, bench, ledger, plan
+        self.other = other
         self.rows = stage.execute("SELECT * FROM events ORDER BY id")
         self.documents = stage.documents(plan.index)
         self.touched: set[str] = set()
 
-    def prove(self, mode: ProofMode) -> Certificate:
+    def prove(self, mode: ProofMode, plan: UnitPlan | None = None) -> Certificate:
         return certify_unit(
-            *(self.bench, self.ledger, self.plan), plan_hash="", sample=ROWS * 2, mode=mode
+            *(self.bench, self.ledger, plan or self.plan),
+            plan_hash="",
+            sample=ROWS * 2,
+            mode=mode,
         )
 
     def put(self, key: str, document: Mapping[str, Any]) -> None:
@@ -97,13 +106,16 @@ def _copied(postgres: PostgresServer, engine: SearchEngine, folder: Path) -> Ite
         stack.callback(stage.close)
         stage.configure(tenants=["acme", "other"], to="2025-02-28")
         stage.fill(ROWS)
-        run = stage.run()
-        run.copy()
+        stage.fill(5, tenant="other", first=100)
+        runs = [stage.run(tenant) for tenant in ("acme", "other")]
+        for run in runs:
+            run.copy()
         migration = find_migration(load_config(), stage.migration)
         ledger = stack.enter_context(stage.ledger())
         bench = stack.enter_context(workbench(migration, migration.streams))
-        [plan] = ledger.plans.load(run.lanes[0]["plan"]).units
-        yield Copied(stage, bench, ledger, plan)
+        plans = [ledger.plans.load(run.lanes[0]["plan"]).units for run in runs]
+        [plan], [other] = plans
+        yield Copied(stage, bench, ledger, plan, other)
 
 
 @pytest.fixture
@@ -199,6 +211,22 @@ def test_what_each_mode_must_see(
         else:
             assert found == set(), mode
     assert {m for m, verdict in verdicts.items() if verdict is Verdict.DIFFERENT} == seen_by
+
+
+def test_a_document_in_another_tenants_index_is_seen_from_both_sides(unit: Copied) -> None:
+    """Moved there whole, its fingerprint intact."""
+    stray = f"/{unit.other.index}/_doc/e00003"
+    unit.delete("e00003")
+    body = json.dumps(unit.documents["e00003"], default=float).encode()
+    unit.stage.client.request("PUT", stray, body=body)
+    try:
+        found = {mode: (unit.prove(mode), unit.prove(mode, unit.other)) for mode in ProofMode}
+    finally:
+        unit.stage.client.request("DELETE", stray)
+    for mode, (mine, other) in found.items():
+        assert (mine.verdict, other.verdict) == (Verdict.DIFFERENT, Verdict.DIFFERENT), mode
+        assert [(f.kind.value, f.key) for f in mine.tally.listed] == [("missing", "e00003")], mode
+        assert [(f.kind.value, f.key) for f in other.tally.listed] == [("extra", "e00003")], mode
 
 
 def test_an_equal_unit_is_equal_in_every_mode(copied: Copied) -> None:
