@@ -50,8 +50,8 @@ class PurgeModel(Model):
     )
     """How long one deleting transaction should take."""
     sessions: int = Field(default=1, ge=1, le=8)
-    """How many of them delete at a time, while one more is proven and committed. Each one can keep
-    a processor of the source busy."""
+    """How many of them go on at a time. Each one keeps a processor of the source busy, so more are
+    quicker while some are idle; where none is, others notice."""
     approval: bool = True
     """Whether the purge's DAG waits for a person between plan and deletion."""
     snapshot: Name | None = None

@@ -166,7 +166,7 @@ class PurgeSettings:
     """When and how proven rows leave the source.
 
     :param batch_seconds: what one deleting transaction should take.
-    :param sessions: transactions that delete at a time.
+    :param sessions: deleting transactions at a time.
     :param snapshot: snapshot repository of the target, ``None``: no snapshot is taken.
     """
 

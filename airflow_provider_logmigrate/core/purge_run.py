@@ -1,9 +1,8 @@
 """Purging one unit: small transactions that delete whole groups and prove what they delete.
 
-One thread lists ahead how much hangs on each row, some delete: while one transaction takes rows,
-another one is proven and committed. A transaction reads the fingerprints of the rows it takes, asks
-the index for the sum of just their documents, and is undone unless both are the same. Only then
-somebody looks at the groups one by one.
+How much hangs on each row is listed first; if several sessions delete, beside them. A deleting
+transaction reads the fingerprints of the rows it takes, asks the index for the sum of just their
+documents, and is undone unless both are the same. Only then the groups are looked at one by one.
 
 Source and ledger are different databases, so a batch goes in three durable steps: the intent is
 kept in the ledger while the source's transaction is open, the source commits, the ledger notes it.
@@ -16,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from airflow_provider_logmigrate.core.ahead import ahead
@@ -43,7 +42,7 @@ from airflow_provider_logmigrate.core.together import side_by_side
 FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 2_000, 200, 20_000
 """Rows of one transaction."""
 
-FEWEST_GROUPS, MOST_GROUPS = 1_000, 10_000
+FEWEST_GROUPS, MOST_GROUPS = 1_000, 20_000
 """Groups listed at once. Without an index each listing scans a table, so more is better..."""
 
 WINDOW_ROWS = 500_000
@@ -105,7 +104,6 @@ def purge_unit(
     aim: float = 0.5,
     size: int = FIRST_BATCH,
     sessions: int = 1,
-    deleting: int = 1,
     before_batch: Callable[[], None] = lambda: None,
 ) -> PurgeOutcome:
     """Delete a unit's settled rows with all that hangs on them, each one proven.
@@ -116,12 +114,11 @@ def purge_unit(
     :param aim: seconds of one transaction.
     :param size: rows of the first one, as an earlier unit's outcome has it.
     :param sessions: transactions at a time.
-    :param deleting: how many of them delete; the others are being proven and committed.
     :param before_batch: waits as long as the source has to be spared; never called by two threads
         at once.
     """
     prover = Prover(unit, target, objects, stop)
-    work = _Work(unit, scope, source, prover, log, clock, stop, aim, deleting, before_batch)
+    work = _Work(unit, scope, source, prover, log, clock, stop, aim, before_batch)
     began = clock.monotonic()
     work.outcome.size = min(size, LARGEST_BATCH)
     work.outcome.settled = finish_open(source, log, scope, stop=stop, where=unit.key)
@@ -141,21 +138,21 @@ class _Work:
         clock: Clock,
         stop: Stop,
         aim: float,
-        deleting: int,
         before_batch: Callable[[], None],
     ) -> None:
         self._unit, self._scope = unit, scope
         self._source, self._prover = source, prover
         self._log, self._clock, self._stop = log, clock, stop
         self._aim, self._before_batch = aim, before_batch
-        self._turns = threading.Semaphore(deleting)
         self._waiting = threading.Lock()  # for the source's sake
         self._noting = threading.Lock()  # in the ledger, and in the outcome
         self.outcome = PurgeOutcome(unit.key)
 
     def run(self, sessions: int) -> None:
         gone: list[str] = []
-        with ahead(self._windows(), name="purge-list") as windows:
+        # A single session spares the source: then nothing is listed beside it.
+        listed = ahead(self._windows(), name="purge-list") if sessions > 1 else None
+        with listed or nullcontext(self._windows()) as windows:
             for keys in side_by_side(self._batch, self._batches(windows), most=sessions):
                 gone += keys
                 if len(gone) >= LOOK_BEHIND:
@@ -235,26 +232,23 @@ class _Work:
 
     def _delete(self, batch: list[Group]) -> None:
         kept: list[int] = []
-        with ExitStack() as turn:
-            turn.enter_context(self._turns)
 
-            def before_commit(removal: Removal, rows: Sequence[Rows]) -> None:
-                turn.close()  # the next one may delete while this one waits for index and ledger
-                if not self._prover.holds(rows):
-                    raise RowsChanged("the documents don't add up to the rows")
-                with self._noting:
-                    kept.append(self._log.intend(removal))
+        def before_commit(removal: Removal, rows: Sequence[Rows]) -> None:
+            if not self._prover.holds(rows):
+                raise RowsChanged("the documents don't add up to the rows")
+            with self._noting:
+                kept.append(self._log.intend(removal))
 
-            began = self._clock.monotonic()
-            try:
-                removal = self._source.delete(
-                    self._scope, self._unit.plan, batch, before_commit=before_commit
-                )
-            except SourceUnavailable:
-                # Perhaps only the answer was lost.
-                if not kept or not self._finish(kept[0]):
-                    raise
-                return
+        began = self._clock.monotonic()
+        try:
+            removal = self._source.delete(
+                self._scope, self._unit.plan, batch, before_commit=before_commit
+            )
+        except SourceUnavailable:
+            # Perhaps only the answer was lost.
+            if not kept or not self._finish(kept[0]):
+                raise
+            return
         took = self._clock.monotonic() - began
         with self._noting:
             self._log.settle(kept[0])

@@ -120,8 +120,7 @@ def carry_out(
                 stop=stop,
                 aim=settings.batch_seconds,
                 size=report.outcomes[-1].size if report.outcomes else FIRST_BATCH,
-                sessions=settings.sessions + 1,
-                deleting=settings.sessions,
+                sessions=settings.sessions,
                 before_batch=lambda key=unit.key: pace.before_page(stop, key),  # type: ignore[misc]
             )
             report.outcomes.append(outcome)

@@ -1,7 +1,7 @@
 """Our purge and restore: what their tasks do, without Airflow around it.
 
 ``step`` is ``ready`` (copy, prove and cut over one tenant's units), ``purge`` or ``restore``; with
-``before`` only of periods that are over by that day.
+``before`` only of periods that are over by that day. ``sessions`` delete at a time.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime, timezone
 from typing import Any
 
@@ -34,6 +35,10 @@ def prepared(spec: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
     """Open everything; a purge's plan is made before the work."""
     step = {"ready": _ready, "purge": _purge, "restore": _restore}[spec["step"]]
     with opened(spec) as bench, opened_ledger(spec) as ledger:
+        settings = bench.migration.purge
+        assert settings is not None
+        settings = replace(settings, sessions=spec.get("sessions", settings.sessions))
+        bench = replace(bench, migration=replace(bench.migration, purge=settings))  # noqa: PLW2901
         yield step(bench, ledger, spec["tenant"], spec.get("before"))
 
 

@@ -32,19 +32,22 @@ def _make_ready(rig: Rig) -> bool:
     return True
 
 
-def purge_job(rig: Rig, data: Dataset, *, before: str | None = None) -> dict[str, Any]:
+def purge_job(
+    rig: Rig, data: Dataset, *, before: str | None = None, sessions: int = 1
+) -> dict[str, Any]:
     """Ours, with a ledger that knows of no purge yet.
 
     :param before: only periods that are over by this day.
+    :param sessions: that delete at a time; one, unless a configuration says otherwise.
     """
     rig.ledger.drop_database(_PURGES)
     rig.ledger.create_database(_PURGES, template=_PROVEN)
-    return _job(rig, data, "purge", ledger=_PURGES) | {"before": before}
+    return _job(rig, data, "purge", ledger=_PURGES) | {"before": before, "sessions": sessions}
 
 
-def purge(rig: Rig, data: Dataset) -> Cost:
+def purge(rig: Rig, data: Dataset, *, sessions: int = 1) -> Cost:
     """All of it by ours."""
-    return whole(rig.run(purge_job(rig, data)))
+    return whole(rig.run(purge_job(rig, data, sessions=sessions)))
 
 
 def whole(cost: Cost) -> Cost:

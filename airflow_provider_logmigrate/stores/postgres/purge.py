@@ -49,6 +49,10 @@ TRANSACTION = {
 """Bounds of a transaction that deletes."""
 
 
+LISTING = {"max_parallel_workers_per_gather": "0"}
+"""Nobody waits for a list, so it takes one processor and leaves the others to those who do."""
+
+
 class PostgresPurge:
     """Implements :class:`~core.purge_ports.PurgeSource`.
 
@@ -93,12 +97,14 @@ class PostgresPurge:
     ) -> GroupWindow:
         """See the port: one statement per table of the scope."""
         lister = self._lister(scope)
-        return self._sessions.run(lambda c: lister.window(c, plan, after=after, limit=limit))
+        with self._sessions.session(LISTING) as session:
+            return session.run(lambda c: lister.window(c, plan, after=after, limit=limit))
 
     def look(self, scope: Scope, plan: UnitPlan, groups: Sequence[Group]) -> list[Group]:
         """See the port: one statement per table of the scope."""
         lister = self._lister(scope)
-        return self._sessions.run(lambda c: lister.look(c, plan, groups))
+        with self._sessions.session(LISTING) as session:
+            return session.run(lambda c: lister.look(c, plan, groups))
 
     def delete(
         self,
