@@ -3,7 +3,7 @@
 ``bench``: one tenant's month of node executions at real sizes, with the index that keyset reads
 follow. ``plain``: the same with no other indices than Dify makes. ``fresh`` and ``old``: the same
 amount over four tenants and three months, in the schema of a present and of an old installation.
-``leaving``: twice the amount over two months, for purges. ``leaving_scanned``: the same rows among
+``leaving``: twice the amount over two months, for purges. ``leaving_among``: the same rows among
 those of other tenants, none of which is found by its run.
 ``many``: 500 tenants with a few rows each. ``million`` and ``wide``: see there.
 """
@@ -67,7 +67,7 @@ class Datasets:
         )
         leaving = replace(bench, months=2)
         self._profiles = {"bench": bench, "fresh": several, "old": several}
-        self._profiles |= {"leaving": leaving, "leaving_scanned": leaving}
+        self._profiles |= {"leaving": leaving, "leaving_among": leaving}
 
     @property
     def _files(self) -> Path:
@@ -117,7 +117,7 @@ class Datasets:
             "fresh": lambda: self._load("fresh", DifySchema.NEW),
             "old": lambda: self._load("old", DifySchema.OLD),
             "leaving": lambda: self._load("leaving", DifySchema.NEW),
-            "leaving_scanned": lambda: self._derive("leaving_scanned", "leaving", *_scanned()),
+            "leaving_among": lambda: self._derive("leaving_among", "leaving", *_scanned()),
             "old_indexed": lambda: self._derive("old_indexed", "old", _KEYSET_INDEX),
             "plain": lambda: self._derive("plain", "bench", "DROP INDEX bench_keyset"),
             "million": lambda: self._derive("million", "bench", *_million()),
@@ -211,7 +211,7 @@ def _million() -> tuple[str, ...]:
     )
 
 
-OTHERS = 5
+OTHERS = 7
 """Tenants with as many node executions each as the one whose rows leave."""
 
 

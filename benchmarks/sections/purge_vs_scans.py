@@ -10,7 +10,7 @@ from benchmarks.sections import leaving
 from benchmarks.sections.leaving import nodes_rate
 from benchmarks.statistics import paired_ratio
 
-DATA = "leaving_scanned"
+DATA = "leaving_among"
 BATCHES = 10
 """Of theirs: each one scans the table, so some show the rate of all. Ours takes what they left."""
 
