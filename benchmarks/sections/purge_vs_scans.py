@@ -11,7 +11,7 @@ from benchmarks.sections.leaving import nodes_rate
 from benchmarks.statistics import paired_ratio
 
 DATA = "leaving_among"
-BATCHES = 10
+BATCHES = 5
 """Of theirs: each one scans the table, so some show the rate of all. Ours takes what they left."""
 
 
