@@ -23,9 +23,9 @@ from airflow_provider_logmigrate.core.fingerprint import Bucket
 from airflow_provider_logmigrate.core.purge_ports import Removal
 from airflow_provider_logmigrate.core.purge_scope import Scope
 from airflow_provider_logmigrate.core.restore import Documents
-from airflow_provider_logmigrate.stores.postgres.arrays import array
 from airflow_provider_logmigrate.stores.postgres.catalog import identifier
 from airflow_provider_logmigrate.stores.postgres.copy_lines import CopyLines
+from airflow_provider_logmigrate.stores.postgres.dependents_sql import SUMS, among
 from airflow_provider_logmigrate.stores.postgres.purge import TRANSACTION
 from airflow_provider_logmigrate.stores.postgres.purge_tables import Tables
 from airflow_provider_logmigrate.stores.postgres.row_sql import RowSql, col
@@ -97,17 +97,17 @@ class PostgresRestore:
 
     def _prove(self, cursor: Any, rows: RowSql, keys: Sequence[str], left: Bucket) -> None:
         query = sql.SQL(
-            "SELECT count(*), coalesce(sum(('x' || substr(f, 1, 8))::bit(32)::bigint), 0),"
-            " coalesce(sum(('x' || substr(f, 9, 8))::bit(32)::bigint), 0)"
-            " FROM (SELECT {print} AS f FROM {table} WHERE {keys} OFFSET 0) AS r"
+            "SELECT count(*), {sums} FROM (SELECT {print} AS f FROM {table} WHERE {keys} OFFSET 0)"
+            " AS r"
         ).format(
+            sums=SUMS,
             print=rows.fingerprint,
             table=rows.table,
-            keys=sql.SQL("{} = ANY({})").format(rows.key, array(keys, sql.SQL(rows.key_type))),
+            keys=among(rows.key, keys, sql.SQL(rows.key_type)),
         )
         cursor.execute(query)
         count, high, low = cursor.fetchone()
-        if Bucket(count, int(high), int(low)) != left:
+        if Bucket(count, int(high or 0), int(low or 0)) != left:
             raise RestoreFailed(
                 f"{left.count:,} rows of {rows.stream.table} left, and what would be there now"
                 " isn't the same",
@@ -134,8 +134,8 @@ class PostgresRestore:
     def _same(
         self, cursor: Any, table: str, key: str, keys: Sequence[str], kept: Sequence[str]
     ) -> None:
-        query = sql.SQL("SELECT row_to_json(w)::text FROM {} AS w WHERE {} = ANY({})").format(
-            identifier(table), col(key), array(keys, self._tables.cast(table, key))
+        query = sql.SQL("SELECT row_to_json(w)::text FROM {} AS w WHERE {}").format(
+            identifier(table), among(col(key), keys, self._tables.cast(table, key))
         )
         cursor.execute(query)
         if sorted(text for (text,) in cursor) != sorted(kept):
@@ -144,8 +144,8 @@ class PostgresRestore:
 
 def _lacking(cursor: Any, rows: RowSql, keys: Sequence[str]) -> list[str]:
     """Those of the keys that the table has no row of."""
-    query = sql.SQL("SELECT {key}::text FROM {table} WHERE {key} = ANY({keys})").format(
-        key=rows.key, table=rows.table, keys=array(keys, sql.SQL(rows.key_type))
+    query = sql.SQL("SELECT {key}::text FROM {table} WHERE {these}").format(
+        key=rows.key, table=rows.table, these=among(rows.key, keys, sql.SQL(rows.key_type))
     )
     cursor.execute(query)
     there = {key for (key,) in cursor}
