@@ -89,6 +89,7 @@ class SearchTarget:
         def newest() -> datetime | None:
             return summary.newest_event(self.client, plan.index, self._stream(plan))
 
+        self._early.forget(plan)
         if not index.finish(self.client, plan, facts=self._facts, newest=newest):
             with self._lock:
                 prepared = plan.index in self._prepared
